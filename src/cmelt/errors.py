@@ -1,0 +1,52 @@
+"""Every exception we raise: which file or key, what was wrong, what to do about it.
+
+No message carries report text, a patient's name or identifier: these end up in logs.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class CMeltError(Exception):
+    """The family of all errors that a user can mend.
+
+    Args:
+        where: the file, key or argument concerned.
+        fault: what is wrong with it, in one clause.
+        remedy: what to do about it; may be empty where the fault says it.
+    """
+
+    def __init__(self, where: str | Path, fault: str, remedy: str = "") -> None:
+        self.where = str(where)
+        self.fault = fault
+        self.remedy = remedy
+        super().__init__(f"{self.where}: {fault}" + (f" ({remedy})" if remedy else ""))
+
+    def __reduce__(self) -> tuple[type[CMeltError], tuple[str, str, str]]:
+        """Rebuild from its three parts, so that worker processes can hand errors over."""
+        return type(self), (self.where, self.fault, self.remedy)
+
+
+class RecordError(CMeltError):
+    """A file or an array that is not a usable ECG."""
+
+
+class SourceError(CMeltError):
+    """A dataset on disk that is not laid out as its source expects."""
+
+
+class StoreError(CMeltError):
+    """A prepared store that is missing, incomplete, altered or unfit for the request."""
+
+
+class ConfigError(CMeltError):
+    """A recipe, task file or override with an unknown key, a wrong type or a contradiction."""
+
+
+class CheckpointError(CMeltError):
+    """A checkpoint that is missing, altered, or made for another model."""
+
+
+class TrainingError(CMeltError):
+    """A run that cannot go on: a loss that is not finite, data that ran out, a device that is not there."""

@@ -1,0 +1,74 @@
+"""What one ECG is: leads by name, millivolts, a rate, and what is known beside the signal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cmelt.errors import RecordError
+
+Signal = NDArray[np.float32]
+
+#: The canonical order of the standard 12 leads; everything after `records` uses it.
+LEADS: tuple[str, ...] = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
+LIMB_LEADS: tuple[str, ...] = LEADS[:6]
+
+_EMPTY: Mapping[str, object] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Record:
+    """One electrocardiogram.
+
+    Attributes:
+        signal: [leads, samples] float32, millivolts; NaN where nothing was measured.
+        rate: samples a second, Hz.
+        leads: one name a row of `signal`, in the spelling of `LEADS` where it is one of the twelve.
+        identifier: the record's name within its source; no patient's name.
+        report: the free-text report as it stands in the source, or None.
+        patient: the source's patient key (hashed before it enters a store), or None.
+        age: years, or None.
+        sex: "female", "male" or None.
+        labels: statements known to hold, as "vocabulary:name" ("scp:AFIB", "super:CD") or plain names.
+        origin: the file or seed it came from, for messages and the manifest.
+        truth: what a simulator knows (intervals in ms, axis in degrees, ...); empty for real records.
+    """
+
+    signal: Signal
+    rate: float
+    leads: tuple[str, ...]
+    identifier: str = ""
+    report: str | None = None
+    patient: str | None = None
+    age: float | None = None
+    sex: str | None = None
+    labels: tuple[str, ...] = ()
+    origin: str = ""
+    truth: Mapping[str, object] = field(default_factory=lambda: _EMPTY)
+
+    def __post_init__(self) -> None:
+        where = self.origin or self.identifier or "record"
+        if self.signal.ndim != 2 or self.signal.dtype != np.float32:
+            raise RecordError(
+                where,
+                f"signal is {self.signal.dtype} with {self.signal.ndim} dimensions",
+                "give float32 [leads, samples] in millivolts",
+            )
+        if self.signal.shape[0] != len(self.leads):
+            raise RecordError(where, f"{self.signal.shape[0]} signals but {len(self.leads)} lead names", "name every row once")
+        if self.signal.shape[1] == 0:
+            raise RecordError(where, "the record has no samples")
+        if not np.isfinite(self.rate) or self.rate <= 0:
+            raise RecordError(where, f"sampling rate {self.rate} Hz", "it must be a positive number")
+        for lead in self.leads:
+            if self.leads.count(lead) > 1:
+                raise RecordError(where, f"lead {lead} occurs twice", "rename or drop one of them")
+
+    @property
+    def seconds(self) -> float:
+        """Length of the record in seconds."""
+        return self.signal.shape[1] / self.rate
