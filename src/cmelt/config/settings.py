@@ -1,0 +1,245 @@
+"""What a recipe can say, as types. The comments of `recipes/*.yaml` say what each key is for; here stand the paper's values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+FLAN_T5_BASE: dict[str, Any] = {
+    "model_type": "t5",
+    "vocab_size": 32128,
+    "d_model": 768,
+    "d_kv": 64,
+    "d_ff": 2048,
+    "num_layers": 12,
+    "num_heads": 12,
+    "feed_forward_proj": "gated-gelu",
+    "tie_word_embeddings": False,
+    "dropout_rate": 0.1,
+}
+
+
+@dataclass(frozen=True)
+class EcgSettings:
+    """The ECG encoder: front end, positions, transformer."""
+
+    rate: float = 500.0
+    samples: int = 5000
+    leads: int = 12
+    stem: Literal["strided", "residual"] = "strided"
+    stem_channels: tuple[int, ...] = (256, 256, 256, 256)
+    stem_kernel: int = 2
+    width: int = 768
+    layers: int = 8
+    heads: int = 12
+    feed_forward: int = 3072
+    dropout: float = 0.1
+    attention_dropout: float = 0.1
+    position_kernel: int = 128
+    position_groups: int = 16
+    # Where masked tokens are blotted out: in the signal itself, before the positional convolution, or after it. The last is
+    # what the authors' release does; there, kept tokens already contain the masked ones.
+    masking: Literal["signal", "before_position", "after_position"] = "before_position"
+    pooling: Literal["first", "mean"] = "first"
+
+    @property
+    def samples_per_token(self) -> int:
+        """Samples that one token stands for: every stage of the front end halves the rate."""
+        return int(2 ** len(self.stem_channels))
+
+    @property
+    def tokens(self) -> int:
+        """Number of ECG tokens P of a full record, the class token not counted."""
+        return self.samples // self.samples_per_token
+
+
+@dataclass(frozen=True)
+class TextSettings:
+    """The text encoder: any Hugging Face encoder by its configuration; weights by name or local path, or from scratch."""
+
+    architecture: dict[str, Any] = field(default_factory=lambda: dict(FLAN_T5_BASE))
+    weights: str | None = None
+    tokenizer: str | None = None
+    vocabulary: int = 4096
+    max_tokens: int = 256
+    pooling: Literal["first", "mean"] = "first"
+
+
+@dataclass(frozen=True)
+class FusionSettings:
+    """Pairs of layers with cross-attention between the two streams."""
+
+    layers: int = 6
+    heads: int = 12
+    feed_forward: int = 3072
+    dropout: float = 0.1
+
+
+@dataclass(frozen=True)
+class DecoderSettings:
+    """Masked ECG modelling's decoder, and the fusion layer in front of which the ECG stream is taken."""
+
+    fusion_layer: int = 3
+    width: int = 384
+    layers: int = 4
+    heads: int = 6
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """All sizes of one model. The defaults are the paper's."""
+
+    width: int = 768
+    ecg: EcgSettings = field(default_factory=EcgSettings)
+    text: TextSettings = field(default_factory=TextSettings)
+    fusion: FusionSettings = field(default_factory=FusionSettings)
+    decoder: DecoderSettings = field(default_factory=DecoderSettings)
+
+    def __post_init__(self) -> None:
+        for name, width, heads in (
+            ("ecg.heads", self.ecg.width, self.ecg.heads),
+            ("fusion.heads", self.width, self.fusion.heads),
+            ("decoder.heads", self.decoder.width, self.decoder.heads),
+        ):
+            if width % heads:
+                raise ValueError(f"width {width} is not a multiple of {name} {heads}")
+        if self.ecg.width % self.ecg.position_groups:
+            raise ValueError(f"ecg.width {self.ecg.width} is not a multiple of ecg.position_groups {self.ecg.position_groups}")
+        if not 0 <= self.decoder.fusion_layer < max(1, self.fusion.layers):
+            raise ValueError(
+                f"decoder.fusion_layer {self.decoder.fusion_layer} is none of the {self.fusion.layers} fusion layers"
+            )
+        if self.ecg.tokens < 2:
+            raise ValueError(f"ecg.samples {self.ecg.samples} gives fewer than two tokens")
+
+
+@dataclass(frozen=True)
+class MaskingSettings:
+    """What is hidden from the model during pre-training."""
+
+    ecg_keep: float = 0.25
+    text_share: float = 0.25
+    lead_drop: float = 0.5
+    # The view that the contrastive objectives see: the masked one (as published), or a second, unmasked pass.
+    contrast_view: Literal["masked", "clean"] = "masked"
+
+
+@dataclass(frozen=True)
+class AugmentationSettings:
+    """Changes of a pair that leave it true. None is the paper's."""
+
+    shift_seconds: float = 0.0
+    gain: float = 0.0
+    noise_mv: float = 0.0
+    wander_mv: float = 0.0
+    shuffle_sentences: bool = False
+    drop_sentences: float = 0.0
+
+
+@dataclass(frozen=True)
+class NegativeSettings:
+    """Nearest-neighbour negative sampling, N3S."""
+
+    share: float = 0.5
+    strategy: Literal["farthest", "band", "random"] = "farthest"
+    candidates: int = 64
+    # Quantiles of distance from which `band` draws: 0 is the nearest report, 1 the farthest.
+    band: tuple[float, float] = (0.5, 0.95)
+    # "lsa" (no download), or a Hugging Face encoder by name or path; the paper's is google/flan-t5-small.
+    encoder: str = "lsa"
+
+
+@dataclass(frozen=True)
+class ContrastSettings:
+    """The ECG–text sigmoid objective, and what the paper leaves open in it."""
+
+    normalise: bool = False
+    scale: float = 1.0
+    bias: float = 0.0
+    learn_scale_and_bias: bool = False
+    identical_reports: Literal["negative", "ignore", "positive"] = "ignore"
+    # Mean over a row's positives plus mean over its negatives, instead of the sum over the row.
+    balance: bool = False
+    # The learned temperature that info_nce starts from.
+    temperature: float = 0.07
+
+
+@dataclass(frozen=True)
+class ObjectiveSettings:
+    """Weight of each objective in the sum; 0 leaves it out and costs nothing."""
+
+    mlm: float = 1.0
+    mem: float = 1.0
+    etm: float = 1.0
+    ets: float = 1.0
+    info_nce: float = 0.0
+    contrast: ContrastSettings = field(default_factory=ContrastSettings)
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """The objectives that count, by name."""
+        named = {"mlm": self.mlm, "mem": self.mem, "etm": self.etm, "ets": self.ets, "info_nce": self.info_nce}
+        return {name: weight for name, weight in named.items() if weight > 0}
+
+    def __post_init__(self) -> None:
+        if not self.weights:
+            raise ValueError("every objective is switched off")
+
+
+@dataclass(frozen=True)
+class OptimiserSettings:
+    """AdamW, its rates and its schedule."""
+
+    rate: float = 5e-5
+    # The two encoders' rate is this share of `rate`: a pre-trained text tower may want less than fresh heads.
+    encoder_share: float = 1.0
+    betas: tuple[float, float] = (0.9, 0.98)
+    epsilon: float = 1e-6
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    schedule: Literal["tri_stage", "cosine"] = "tri_stage"
+    warm_up: float = 0.1
+    hold: float = 0.4
+    first: float = 0.01
+    last: float = 0.05
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How long, how wide, how often to save."""
+
+    batch: int = 128
+    accumulate: int = 1
+    # One of the two: steps, or passes over the training pairs.
+    steps: int | None = None
+    epochs: float | None = None
+    precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
+    compile: bool = False
+    gradient_checkpointing: bool = False
+    # Exponential moving average of the weights; the averaged ones are what a run hands on. 0 switches it off.
+    average: float = 0.0
+    checkpoint_every: int = 500
+    keep_checkpoints: int = 2
+    log_every: int = 10
+
+    def __post_init__(self) -> None:
+        if (self.steps is None) == (self.epochs is None):
+            raise ValueError("give exactly one of training.steps and training.epochs")
+        if self.batch < 2 or self.accumulate < 1:
+            raise ValueError("training.batch must be 2 or more, training.accumulate 1 or more")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One pre-training run, whole."""
+
+    name: str
+    description: str = ""
+    seed: int = 0
+    model: ModelSettings = field(default_factory=ModelSettings)
+    masking: MaskingSettings = field(default_factory=MaskingSettings)
+    augmentation: AugmentationSettings = field(default_factory=AugmentationSettings)
+    negatives: NegativeSettings = field(default_factory=NegativeSettings)
+    objectives: ObjectiveSettings = field(default_factory=ObjectiveSettings)
+    optimiser: OptimiserSettings = field(default_factory=OptimiserSettings)
+    training: TrainingSettings = field(default_factory=lambda: TrainingSettings(steps=300_000))

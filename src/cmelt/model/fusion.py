@@ -1,0 +1,94 @@
+"""Fusion: two streams that look at each other, pair by pair of layers (method page, 'Fusion')."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from cmelt.config.settings import FusionSettings
+from cmelt.model.attention import Attention
+
+EPSILON = 1e-12  # BERT's
+
+
+class FusionLayer(nn.Module):
+    """Self-attention → cross-attention to the other stream → feed-forward, post-norm after each."""
+
+    def __init__(self, width: int, settings: FusionSettings) -> None:
+        super().__init__()
+        self.attention = Attention(width, settings.heads, settings.dropout)
+        self.attention_norm = nn.LayerNorm(width, eps=EPSILON)
+        self.cross_attention = Attention(width, settings.heads, settings.dropout)
+        self.cross_attention_norm = nn.LayerNorm(width, eps=EPSILON)
+        self.expand = nn.Linear(width, settings.feed_forward)
+        self.contract = nn.Linear(settings.feed_forward, width)
+        self.feed_forward_norm = nn.LayerNorm(width, eps=EPSILON)
+        self.dropout = nn.Dropout(settings.dropout)
+
+    def forward(self, states: Tensor, mask: Tensor | None, other: Tensor, other_mask: Tensor | None) -> Tensor:
+        """states [B, N, D] attend to themselves and to `other` [B, M, D]; masks [B, N], [B, M] are True at real tokens."""
+        states = self.attention_norm(states + self.dropout(self.attention(states, None, mask)))
+        states = self.cross_attention_norm(states + self.dropout(self.cross_attention(states, other, other_mask)))
+        inner = self.contract(F.gelu(self.expand(states)))
+        return self.feed_forward_norm(states + self.dropout(inner))
+
+
+class Pooler(nn.Module):
+    """tanh(W · token + b) over the first token, or over the mean of the real ones."""
+
+    def __init__(self, width: int, pooling: str = "first") -> None:
+        super().__init__()
+        self.pooling = pooling
+        self.dense = nn.Linear(width, width)
+
+    def forward(self, states: Tensor, mask: Tensor | None = None) -> Tensor:
+        """states [B, N, D], mask [B, N] True at real tokens → [B, D]."""
+        if self.pooling == "first":
+            pooled = states[:, 0]
+        elif mask is None:
+            pooled = states.mean(1)
+        else:
+            weight = mask[..., None].to(states.dtype)
+            pooled = (states * weight).sum(1) / weight.sum(1)
+        return torch.tanh(self.dense(pooled))
+
+
+@dataclass(frozen=True)
+class Fused:
+    """What fusion gives: both streams [B, S, D] and [B, 1 + K, D], the ECG's on the way [B, 1 + K, D], the joined pair [B, 2D]."""
+
+    text: Tensor
+    ecg: Tensor
+    ecg_midway: Tensor
+    pair: Tensor
+
+
+class Fusion(nn.Module):
+    """Modality types, pairs of layers, a pooler a stream; the text's pooled vector stands first in the pair."""
+
+    TEXT, ECG = 0, 1
+
+    def __init__(self, width: int, settings: FusionSettings, midway: int) -> None:
+        super().__init__()
+        self.midway = midway
+        self.modality = nn.Embedding(2, width)
+        self.text_layers = nn.ModuleList(FusionLayer(width, settings) for _ in range(settings.layers))
+        self.ecg_layers = nn.ModuleList(FusionLayer(width, settings) for _ in range(settings.layers))
+        self.text_pooler = Pooler(width)
+        self.ecg_pooler = Pooler(width)
+
+    def forward(self, text: Tensor, text_mask: Tensor, ecg: Tensor) -> Fused:
+        """text [B, S, D] with text_mask [B, S], ecg [B, 1 + K, D], both projected."""
+        text = text + self.modality.weight[self.TEXT]
+        ecg = ecg + self.modality.weight[self.ECG]
+        midway = ecg
+        for i, (text_layer, ecg_layer) in enumerate(zip(self.text_layers, self.ecg_layers, strict=True)):
+            if i == self.midway:
+                midway = ecg
+            # Each looks at the other's state *before* this layer.
+            text, ecg = text_layer(text, text_mask, ecg, None), ecg_layer(ecg, None, text, text_mask)
+        pair = torch.cat([self.text_pooler(text), self.ecg_pooler(ecg)], dim=1)
+        return Fused(text, ecg, midway, pair)

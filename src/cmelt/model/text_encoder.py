@@ -1,0 +1,72 @@
+"""The text encoder: any Hugging Face encoder, built from a configuration or loaded by name or path."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from torch import nn
+from transformers import AutoConfig, AutoModel, AutoModelForTextEncoding, PreTrainedConfig, PreTrainedModel
+from transformers.models.auto.modeling_auto import MODEL_FOR_TEXT_ENCODING_MAPPING
+
+from cmelt.errors import ConfigError
+
+
+def text_config(architecture: dict[str, Any], vocabulary: int | None = None) -> PreTrainedConfig:
+    """The Hugging Face configuration that `architecture` (with its `model_type`) describes.
+
+    Raises ConfigError for an unknown model type or a key that this type of model does not have: transformers itself
+    would keep a misspelt key as an attribute and say nothing.
+    """
+    sizes = dict(architecture)
+    kind = sizes.pop("model_type", None)
+    if kind is None:
+        raise ConfigError("model.text.architecture", "model_type is missing", "for instance model_type: t5")
+    try:
+        config = AutoConfig.for_model(kind)
+    except ValueError:
+        raise ConfigError("model.text.architecture.model_type", f"{kind!r} is no model type of transformers") from None
+    for name in sizes:
+        if not hasattr(config, name):
+            raise ConfigError(f"model.text.architecture.{name}", f"a {kind} configuration has no such key")
+    if vocabulary is not None:
+        sizes["vocab_size"] = vocabulary
+    return AutoConfig.for_model(kind, **sizes)
+
+
+def build_text_encoder(config: PreTrainedConfig) -> PreTrainedModel:
+    """A text encoder with fresh weights. T5 changes the configuration it is given, hence the copy."""
+    encoder = _auto_class(config).from_config(copy.deepcopy(config), attn_implementation="sdpa")
+    return _without_pooler(encoder)
+
+
+def pretrained_text_encoder(name_or_path: str) -> PreTrainedModel:
+    """A text encoder with published weights, by hub name where there is a network, or by local path.
+
+    Raises ConfigError where it cannot be had.
+    """
+    try:
+        config = AutoConfig.from_pretrained(name_or_path)
+        return _without_pooler(_auto_class(config).from_pretrained(name_or_path, attn_implementation="sdpa"))
+    except OSError:
+        raise ConfigError(
+            "model.text.weights",
+            f"no text encoder at {name_or_path}",
+            "give a local path, or null for fresh weights (--set model.text.weights=null)",
+        ) from None
+
+
+def text_width(config: PreTrainedConfig) -> int:
+    """Width of the encoder's states, whatever this family calls it."""
+    return int(config.hidden_size)  # `attribute_map` of T5 and its like answers to this name too
+
+
+def _auto_class(config: PreTrainedConfig) -> Any:
+    return AutoModelForTextEncoding if type(config) in MODEL_FOR_TEXT_ENCODING_MAPPING else AutoModel
+
+
+def _without_pooler(encoder: PreTrainedModel) -> PreTrainedModel:
+    # BERT-like models carry a pooler of their own, which nothing would train: we pool ourselves.
+    if isinstance(getattr(encoder, "pooler", None), nn.Module):
+        encoder.pooler = None
+    return encoder

@@ -1,0 +1,21 @@
+"""MLM, masked language modelling: name the hidden word pieces."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def mlm_loss(logits: Tensor, words: Tensor) -> Tensor:
+    """Cross-entropy over the masked pieces only (method page, MLM).
+
+    Args:
+        logits: [M, vocabulary] at the masked pieces, in the order of `words[words >= 0]`.
+        words: [B, S] the piece to name, −100 where nothing was masked.
+    Returns:
+        Scalar; 0 for a batch in which nothing was masked.
+    """
+    targets = words[words >= 0]
+    if len(targets) == 0:
+        return logits.sum() * 0.0
+    return F.cross_entropy(logits.float(), targets)

@@ -1,0 +1,45 @@
+"""Which report of the batch belongs to which ECG: what both contrastive objectives start from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from cmelt.objectives.across_ranks import first_row, gather
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Truth about every (ECG of this process, report of all processes) pair.
+
+    Attributes:
+        positive: [B, N] bool.
+        weight: [B, N] 1 where the pair counts, 0 where it is left out.
+    """
+
+    positive: Tensor
+    weight: Tensor
+
+
+def pairs(own_group: Tensor, text_group: Tensor, identical: str) -> Pairs:
+    """Classify the pairs by the number of the distinct report.
+
+    Args:
+        own_group: [B] number of the ECG's own report.
+        text_group: [B] number of the report in the batch, another one where a negative was put in.
+        identical: what a pair off the diagonal with the ECG's own report is: "negative", "ignore" or "positive".
+    Another process's diagonal is no positive: only this process's own rows can be.
+    """
+    everyone = gather(text_group)
+    same = own_group[:, None] == everyone[None, :]  # [B, N]
+    rows = torch.arange(len(own_group), device=own_group.device)
+    own = torch.zeros_like(same)
+    own[rows, first_row(len(own_group)) + rows] = True
+    twin = same & ~own
+    positive = same & own if identical != "positive" else same
+    weight = torch.ones(same.shape, device=same.device)
+    if identical == "ignore":
+        weight = weight.masked_fill(twin, 0.0)
+    return Pairs(positive, weight)

@@ -1,0 +1,101 @@
+"""The sum of the objectives that a recipe switches on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from cmelt.config.settings import ObjectiveSettings
+from cmelt.model.cmelt import Outputs
+from cmelt.objectives.across_ranks import gather
+from cmelt.objectives.etm import etm_loss
+from cmelt.objectives.ets import ets_loss
+from cmelt.objectives.info_nce import info_nce_loss
+from cmelt.objectives.mem import mem_loss, mem_target
+from cmelt.objectives.mlm import mlm_loss
+from cmelt.objectives.pairs import pairs
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What the objectives compare the outputs with.
+
+    Attributes:
+        ecg: [B, L, T] millivolts, no lead masked.
+        measured: [B, L] True where the record has the lead.
+        kept: [B, K] indices of the ECG tokens that were not masked.
+        words: [B, S] masked pieces, −100 elsewhere.
+        own_group, text_group: [B] numbers of the ECG's own report and of the one in the fused batch.
+        contrast_group: [B] number of the report whose embedding the contrast sees.
+        samples_per_token: samples that a token stands for.
+    """
+
+    ecg: Tensor
+    measured: Tensor
+    kept: Tensor
+    words: Tensor
+    own_group: Tensor
+    text_group: Tensor
+    contrast_group: Tensor
+    samples_per_token: int
+
+
+@dataclass(frozen=True)
+class Losses:
+    """The weighted sum, and each objective before its weight."""
+
+    total: Tensor
+    parts: dict[str, Tensor]
+
+
+def _mlm(outputs: Outputs, truth: Truth, _: ObjectiveSettings) -> Tensor:
+    assert outputs.word_logits is not None
+    return mlm_loss(outputs.word_logits, truth.words)
+
+
+def _mem(outputs: Outputs, truth: Truth, _: ObjectiveSettings) -> Tensor:
+    assert outputs.samples is not None
+    target = mem_target(truth.ecg, outputs.samples.shape[1], truth.samples_per_token)
+    return mem_loss(outputs.samples, target, truth.kept, truth.measured)
+
+
+def _etm(outputs: Outputs, truth: Truth, _: ObjectiveSettings) -> Tensor:
+    assert outputs.match_logits is not None
+    return etm_loss(outputs.match_logits, truth.own_group == truth.text_group)
+
+
+def _ets(outputs: Outputs, truth: Truth, settings: ObjectiveSettings) -> Tensor:
+    ecg, text = outputs.ecg_embedding, outputs.text_embedding
+    if settings.contrast.normalise:
+        ecg, text = F.normalize(ecg.float(), dim=1), F.normalize(text.float(), dim=1)
+    known = pairs(truth.own_group, truth.contrast_group, settings.contrast.identical_reports)
+    return ets_loss(ecg, gather(text), known, outputs.scale, outputs.bias, settings.contrast.balance)
+
+
+def _info_nce(outputs: Outputs, truth: Truth, settings: ObjectiveSettings) -> Tensor:
+    ecg, text = F.normalize(outputs.ecg_embedding.float(), dim=1), F.normalize(outputs.text_embedding.float(), dim=1)
+    identical = settings.contrast.identical_reports
+    to_text = pairs(truth.own_group, truth.contrast_group, identical)
+    to_ecg = pairs(truth.contrast_group, truth.own_group, identical)
+    scale = outputs.temperature_scale
+    return 0.5 * (info_nce_loss(ecg, gather(text), to_text, scale) + info_nce_loss(text, gather(ecg), to_ecg, scale))
+
+
+#: A new objective is a file of its own, a line here, and a weight in `ObjectiveSettings`.
+OBJECTIVES: dict[str, Callable[[Outputs, Truth, ObjectiveSettings], Tensor]] = {
+    "mlm": _mlm,
+    "mem": _mem,
+    "etm": _etm,
+    "ets": _ets,
+    "info_nce": _info_nce,
+}
+
+
+def total_loss(outputs: Outputs, truth: Truth, settings: ObjectiveSettings) -> Losses:
+    """Every objective with a weight above 0, and their weighted sum."""
+    weights = settings.weights
+    parts = {name: OBJECTIVES[name](outputs, truth, settings) for name in weights}
+    return Losses(sum((weights[name] * part for name, part in parts.items()), start=outputs.scale.new_zeros(())), parts)
