@@ -1,0 +1,139 @@
+"""From scores to figures: the model and its random-weights control on the same records, with the same bootstrap replicates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cmelt.evaluation import metrics
+from cmelt.evaluation.metrics import Figure, Replicates, Truth
+from cmelt.evaluation.results import ClassFigures, Comparison, Performance, Roc
+
+Scores = NDArray[np.float64]
+#: False-positive rates at which curves are kept: enough for a drawing, independent of the number of records.
+ROC_GRID = np.linspace(0.0, 1.0, 101)
+
+
+class Bench:
+    """Truth, class names and bootstrap replicates of one set of evaluated records; what all figures of a task share.
+
+    Args:
+        names: the C classes that have figures.
+        truth: [n, C].
+        patients: [n] integers; replicates draw patients.
+        replicates: how many.
+        seed: of the replicates: equal seeds give equal replicates, which is what makes differences paired.
+    """
+
+    def __init__(self, names: Iterable[str], truth: Truth, patients: NDArray[np.int64], replicates: int, seed: int) -> None:
+        self.names = tuple(names)
+        self.truth = truth
+        self.seed = seed
+        self.weights = metrics.patient_weights(patients, replicates, np.random.default_rng([seed, 11]))
+
+    def compare(self, model: Sequence[Scores], random: Sequence[Scores]) -> Comparison:
+        """Figures of K score sets each ([n, C]; K = 1 for zero-shot, one a draw for probes), averaged over the K.
+
+        A replicate draws patients, and where K > 1 also draws with replacement among the K training draws: the interval is of the
+        mean over draws and holds both who was tested and which records were labelled.
+        """
+        draws = self._draw_shares(len(model))
+        performance, replicates = self._performance(model, draws)
+        control, control_replicates = self._performance(random, draws)
+        gain = performance.macro_auroc.value - control.macro_auroc.value
+        return Comparison(
+            model=performance,
+            random=control,
+            gain=metrics.figure(gain, replicates - control_replicates),
+            roc=self._roc(model[0]),
+            random_roc=self._roc(random[0]),
+        )
+
+    def macro_auroc(self, scores: Scores) -> float:
+        """Mean over classes of the AUROC; scores [n, C]."""
+        return float(np.mean([metrics.auroc(scores[:, c], self.truth[:, c]) for c in range(len(self.names))]))
+
+    def _draw_shares(self, draws: int) -> NDArray[np.float64]:
+        """[R, K] weights of the training draws in each replicate, rows summing to one."""
+        rng = np.random.default_rng([self.seed, 12, draws])
+        return rng.multinomial(draws, np.full(draws, 1.0 / draws), size=len(self.weights)) / draws
+
+    def _performance(self, score_sets: Sequence[Scores], draws: NDArray[np.float64]) -> tuple[Performance, Replicates]:
+        """Figures of the mean over score sets, and the replicates of its macro AUROC, [R]."""
+        areas = self._figures(score_sets, draws, metrics.auroc, metrics.weighted_auroc)
+        precisions = self._figures(score_sets, draws, metrics.auprc, metrics.weighted_auprc)
+        classes = {
+            name: ClassFigures(metrics.figure(areas[0][c], areas[1][:, c]), metrics.figure(precisions[0][c], precisions[1][:, c]))
+            for c, name in enumerate(self.names)
+        }
+        macro = metrics.macro(areas[1])
+        performance = Performance(
+            metrics.figure(float(np.mean(areas[0])), macro),
+            metrics.figure(float(np.mean(precisions[0])), metrics.macro(precisions[1])),
+            classes,
+        )
+        return performance, macro
+
+    def _figures(
+        self,
+        score_sets: Sequence[Scores],
+        draws: NDArray[np.float64],
+        point: Callable[[Scores, Truth], float],
+        replicate: Callable[[Scores, Truth, NDArray[np.float32]], Replicates],
+    ) -> tuple[NDArray[np.float64], Replicates]:
+        """Point figures [C] and replicates [R, C] of one metric, averaged over the score sets."""
+        values = np.mean([[point(s[:, c], self.truth[:, c]) for c in range(len(self.names))] for s in score_sets], axis=0)
+        total = np.zeros((len(self.weights), len(self.names)))
+        for k, scores in enumerate(score_sets):
+            total += draws[:, k, None] * metrics.class_replicates(scores, self.truth, self.weights, replicate)
+        return values, total
+
+    def _roc(self, scores: Scores) -> Roc:
+        curves = {
+            name: tuple(float(v) for v in metrics.roc_curve(scores[:, c], self.truth[:, c], ROC_GRID))
+            for c, name in enumerate(self.names)
+        }
+        return Roc(tuple(float(v) for v in ROC_GRID), curves)
+
+
+def shuffled_figure(bench: Bench, scores: Scores, patients: NDArray[np.int64], permutations: int, seed: int) -> Figure:
+    """Macro AUROC when every record is scored by another patient's ECG: mean and 95 % range over permutations.
+
+    What is left above 0.5 would be a fault of the measuring; the range says how far chance alone reaches on these records.
+    """
+    from scipy.stats import rankdata
+
+    rng = np.random.default_rng([seed, 13])
+    ranks = rankdata(scores, axis=0)
+    positives = bench.truth.sum(axis=0)
+    smallest = positives * (positives + 1) / 2
+    products = positives * (len(scores) - positives)
+
+    def macro_of(order: NDArray[np.int64]) -> float:
+        return float((((ranks[order] * bench.truth).sum(axis=0) - smallest) / products).mean())
+
+    values = np.array([macro_of(exchange(patients, rng)) for _ in range(permutations)])
+    low, high = np.percentile(values, [2.5, 97.5])
+    return Figure(float(values.mean()), float(low), float(high))
+
+
+def exchange(patients: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+    """A permutation of the n records that gives each one a record of another patient, wherever that is possible.
+
+    Patients are lined up in random order with their records side by side; a turn of this circle by at least the largest patient's
+    number of records, and at most the rest, never lands on the same patient.
+    """
+    count = len(patients)
+    largest = int(np.bincount(patients).max())
+    line = np.lexsort((rng.random(count), rng.permutation(int(patients.max()) + 1)[patients]))
+    turn = int(rng.integers(largest, count - largest + 1)) if count >= 2 * largest else largest
+    result = np.empty(count, dtype=np.int64)
+    result[line] = np.roll(line, turn)
+    return result
+
+
+def text_only_figure(bench: Bench) -> float:
+    """Macro AUROC of a score that is the same for every ECG, as any score without the ECG must be: 0.5 by construction."""
+    return bench.macro_auroc(np.zeros(bench.truth.shape))

@@ -1,0 +1,168 @@
+"""One call from a model and a store to results: unseen records checked, embedded once, scored, compared with controls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+import cmelt
+from cmelt.errors import ConfigError, StoreError
+from cmelt.evaluation import examples, metrics, zero_shot
+from cmelt.evaluation.comparison import Bench, shuffled_figure, text_only_figure
+from cmelt.evaluation.contamination import check_unseen
+from cmelt.evaluation.embedder import Embedder, EvaluationStore, check_fit, embed_rows
+from cmelt.evaluation.probes import fit_probes
+from cmelt.evaluation.protocol import Protocol, Report, Sample, rows_of, sample_of
+from cmelt.evaluation.results import ClassCount, Comparison, Results
+from cmelt.evaluation.tasks import Task
+
+PERMUTATIONS = 200
+
+
+@dataclass(frozen=True)
+class _Question:
+    """A task with the splits it is asked of, the evaluated records, and those probes may learn from."""
+
+    task: Task
+    splits: tuple[str, ...]
+    tested: Sample
+    training: Sample
+
+
+def evaluate(
+    embedder: Embedder,
+    control: Embedder,
+    store: EvaluationStore,
+    task: Task,
+    *,
+    probe: bool = True,
+    bootstrap: int = 1000,
+    seed: int = 0,
+    progress: Report | None = None,
+) -> Results:
+    """Evaluate one task by the default protocol; `evaluate_tasks` has all options."""
+    protocol = Protocol(bootstrap=bootstrap, seed=seed) if probe else Protocol(fractions=(), bootstrap=bootstrap, seed=seed)
+    return evaluate_tasks(embedder, control, store, [task], protocol, progress)[0]
+
+
+def evaluate_tasks(
+    embedder: Embedder,
+    control: Embedder,
+    store: EvaluationStore,
+    tasks: Sequence[Task],
+    protocol: Protocol,
+    progress: Report | None = None,
+) -> list[Results]:
+    """Evaluate tasks on one store; every record is embedded once, by the model and by the control.
+
+    Args:
+        embedder, control: the model, and the same architecture with random weights.
+        store: records in the form the model was trained on.
+        tasks: each with a name of its own.
+        progress: told of records embedded and of probes fitted.
+
+    Raises:
+        StoreError: the store does not fit the model, has records in both training and evaluation, or none with the task's labels.
+    """
+    names = [task.name for task in tasks]
+    if len(set(names)) < len(names):
+        raise ConfigError(
+            "--task", f"two tasks are called {max(names, key=names.count)}", "give each task file a name of its own"
+        )
+    check_fit(embedder, store)
+    samples = [rows_of(store, task, protocol) for task in tasks]
+    for splits, _, _ in samples:
+        check_unseen(store, splits)
+    needed = np.unique(np.concatenate([rows for _, evaluated, training in samples for rows in (evaluated, training)]))
+    embedded = {}
+    for word, side in (("model", embedder), ("random control", control)):
+        embedded[word] = embed_rows(side, store, needed, progress=_stage(progress, f"embedding, {word}"))
+    results = []
+    for task, (splits, evaluated, training) in zip(tasks, samples, strict=True):
+        parts = [sample_of(store, task, rows, needed, embedded) for rows in (evaluated, training)]
+        question = _Question(task, splits, parts[0], parts[1])
+        results.append(_answer(embedder, control, store, question, protocol, progress))
+    return results
+
+
+def _answer(
+    embedder: Embedder,
+    control: Embedder,
+    store: EvaluationStore,
+    question: _Question,
+    protocol: Protocol,
+    progress: Report | None,
+) -> Results:
+    task, tested, training = question.task, question.tested, question.training
+    names = np.array(list(task.classes), dtype=object)
+    kept = metrics.evaluable(tested.truth)
+    if not kept.any():
+        fault = f"none of the classes of task {task.name} has both positives and negatives among the {len(tested.rows)} records"
+        raise StoreError("store", fault, "check the labels (cmelt inspect) and the splits")
+    bench = Bench(names[kept], tested.truth[:, kept], tested.patients, protocol.bootstrap, protocol.seed)
+    shot, scores = _zero_shot(embedder, control, task, tested, kept, bench, protocol.seed)
+    headline = "contrast" if "contrast" in shot else "similarity"
+    probes, unlearnable = fit_probes(names, tested, training, kept, protocol, progress)
+    return Results(
+        name=task.name,
+        task=asdict(task),
+        store={"sha256": store.sha256, "rate_hz": float(store.rate), "samples": int(store.samples), "leads": list(store.leads)},
+        model=embedder.identity,
+        control=control.identity,
+        splits=question.splits,
+        records=len(tested.rows),
+        patients=len(np.unique(tested.patients)),
+        train_records=len(training.rows),
+        counts=_counts(names, tested, training),
+        left_out=_left_out(names, tested, kept, unlearnable),
+        headline=headline,
+        zero_shot=shot,
+        probes=probes,
+        bootstrap=protocol.bootstrap,
+        seed=protocol.seed,
+        version=cmelt.__version__,
+        notes=("the store's training records are among those evaluated",) if "train" in question.splits else (),
+        examples=examples.choose(shot[headline], scores[headline], bench.truth, tested.rows),
+    )
+
+
+def _zero_shot(
+    embedder: Embedder, control: Embedder, task: Task, tested: Sample, kept: NDArray[np.bool_], bench: Bench, seed: int
+) -> tuple[dict[str, Comparison], dict[str, NDArray[np.float64]]]:
+    """Comparison and the model's scores ([n, C] of the kept classes) by scoring."""
+    scores = {k: v[:, kept] for k, v in zero_shot.scores(tested.model, zero_shot.embed_prompts(embedder, task)).items()}
+    random = {k: v[:, kept] for k, v in zero_shot.scores(tested.control, zero_shot.embed_prompts(control, task)).items()}
+    found = {}
+    for scoring, values in scores.items():
+        comparison = bench.compare([values], [random[scoring]])
+        shuffled = shuffled_figure(bench, values, tested.patients, PERMUTATIONS, seed)
+        found[scoring] = replace(comparison, shuffled=shuffled, text_only=text_only_figure(bench))
+    return found, scores
+
+
+def _counts(names: NDArray[np.object_], tested: Sample, training: Sample) -> dict[str, ClassCount]:
+    positives, seen = tested.truth.sum(axis=0), training.truth.sum(axis=0)
+    return {
+        str(n): ClassCount(int(p), float(p / len(tested.rows)), int(s)) for n, p, s in zip(names, positives, seen, strict=True)
+    }
+
+
+def _left_out(
+    names: NDArray[np.object_], tested: Sample, kept: NDArray[np.bool_], unlearnable: NDArray[np.bool_]
+) -> dict[str, str]:
+    reasons = {}
+    for c, name in enumerate(names):
+        if not kept[c]:
+            reasons[str(name)] = (
+                "every evaluated record is positive" if tested.truth[:, c].any() else "no evaluated record is positive"
+            )
+        elif unlearnable[c]:
+            reasons[str(name)] = "no training record to learn it from: zero-shot only"
+    return reasons
+
+
+def _stage(progress: Report | None, word: str) -> Callable[[int, int], None] | None:
+    return None if progress is None else lambda done, total: progress(word, done, total)

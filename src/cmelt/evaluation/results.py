@@ -1,0 +1,166 @@
+"""What an evaluation found: frozen dataclasses that become results.json."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from cmelt.evaluation.metrics import Figure
+
+#: Of the results.json layout; counts up when a key changes its meaning or goes.
+FORMAT, FORMAT_VERSION = "cmelt-evaluation", 1
+
+
+@dataclass(frozen=True)
+class ClassFigures:
+    """One class: areas under the ROC and under the precision–recall curve."""
+
+    auroc: Figure
+    auprc: Figure
+
+
+@dataclass(frozen=True)
+class Performance:
+    """All evaluable classes and their plain mean."""
+
+    macro_auroc: Figure
+    macro_auprc: Figure
+    classes: dict[str, ClassFigures]
+
+
+@dataclass(frozen=True)
+class Roc:
+    """Sensitivity by class at the false-positive rates of `false_positive`."""
+
+    false_positive: tuple[float, ...]
+    sensitivity: dict[str, tuple[float, ...]]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A model's figures beside its controls'.
+
+    Attributes:
+        model, random: the model, and the same architecture with fresh weights, on the same records by the same steps.
+        gain: macro AUROC of the model minus that of the random encoder; the interval is of the *paired* difference.
+        shuffled: macro AUROC after every record was given another patient's ECG embedding (mean and range over permutations);
+            zero-shot only.
+        text_only: macro AUROC of a score that never sees the ECG; zero-shot only.
+        supervised: a supervised network trained from scratch, where the caller has one.
+    """
+
+    model: Performance
+    random: Performance
+    gain: Figure
+    roc: Roc
+    random_roc: Roc
+    shuffled: Figure | None = None
+    text_only: float | None = None
+    supervised: Performance | None = None
+
+
+@dataclass(frozen=True)
+class ProbeResult:
+    """A linear probe at one share of the training labels.
+
+    Attributes:
+        fraction, records: the share, and how many records that is.
+        seeds, strengths, random_strengths: per draw, its seed and the chosen C of the model's and the random encoder's probe.
+        draw_auroc, random_draw_auroc: macro AUROC of each draw; `comparison` holds their means.
+    """
+
+    fraction: float
+    records: int
+    seeds: tuple[int, ...]
+    strengths: tuple[float, ...]
+    random_strengths: tuple[float, ...]
+    draw_auroc: tuple[float, ...]
+    random_draw_auroc: tuple[float, ...]
+    comparison: Comparison
+
+
+@dataclass(frozen=True)
+class ClassCount:
+    """How often a class occurs: among the evaluated and among the training records."""
+
+    positives: int
+    prevalence: float
+    train_positives: int
+
+
+@dataclass(frozen=True)
+class Example:
+    """A record to look at: why it was picked, its zero-shot score, and the share of evaluated records that score lower."""
+
+    kind: str
+    class_name: str
+    auroc: float
+    row: int
+    score: float
+    rank: float
+
+
+@dataclass(frozen=True)
+class Results:
+    """One task, evaluated.
+
+    Attributes:
+        task: the task as it was asked, prompts included.
+        splits, records, patients, train_records: what was evaluated and what probes could draw from.
+        counts: by class, those left out included; `left_out`: classes without figures, with the reason.
+        headline: the zero-shot scoring to quote, "contrast" where there are negative prompts.
+        zero_shot: by scoring; probes: by rising fraction, empty where no probe was asked for.
+        examples: records for the report; not part of results.json.
+    """
+
+    name: str
+    task: dict[str, Any]
+    store: dict[str, Any]
+    model: str
+    control: str
+    splits: tuple[str, ...]
+    records: int
+    patients: int
+    train_records: int
+    counts: dict[str, ClassCount]
+    left_out: dict[str, str]
+    headline: str
+    zero_shot: dict[str, Comparison]
+    probes: tuple[ProbeResult, ...]
+    bootstrap: int
+    seed: int
+    version: str
+    notes: tuple[str, ...] = ()
+    examples: tuple[Example, ...] = field(default=())
+
+    @property
+    def best_zero_shot(self) -> Comparison:
+        """The headline scoring's figures."""
+        return self.zero_shot[self.headline]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain dictionaries, lists and numbers; a figure that does not exist is null."""
+        content = _plain(self)
+        del content["examples"]
+        return content
+
+
+def envelope(results: list[Results]) -> dict[str, Any]:
+    """The content of results.json: format, version, and one entry a task under its name."""
+    return {"format": FORMAT, "version": FORMAT_VERSION, "results": {r.name: r.to_json() for r in results}}
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(v) for v in value]
+    if isinstance(value, float | np.floating):
+        return float(value) if math.isfinite(value) else None
+    return int(value) if isinstance(value, np.integer) else value

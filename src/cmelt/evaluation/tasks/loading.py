@@ -1,0 +1,127 @@
+"""Task files: strict YAML in, frozen dataclasses out; the bundled ones lie beside this file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cmelt.config.parsing import from_mapping, read_yaml
+from cmelt.errors import ConfigError
+
+Split = Literal["train", "validation", "test"]
+FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class TaskClass:
+    """One class: a record is positive when it carries any of `labels`; `prompts` say the same in words.
+
+    `negative_prompts` describe what a record of this class does *not* look like, most often the normal ECG: raw similarity ranks
+    records by how like any report they are, the difference of two similarities ranks them by class.
+    """
+
+    labels: tuple[str, ...]
+    prompts: tuple[str, ...]
+    negative_prompts: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name, entries in (("labels", self.labels), ("prompts", self.prompts)):
+            if not entries:
+                raise ValueError(f"{name} is empty: at least one is needed (the class's name will do as a prompt)")
+        for name in ("labels", "prompts", "negative_prompts"):
+            entries = getattr(self, name)
+            if any(not entry.strip() for entry in entries):
+                raise ValueError(f"{name} holds an empty text")
+            if len(set(entries)) < len(entries):
+                raise ValueError(f"{name} holds the same text twice")
+        if set(self.prompts) & set(self.negative_prompts):
+            raise ValueError("a text is both prompt and negative prompt")
+
+
+@dataclass(frozen=True)
+class Task:
+    """A set of classes, and which records they are asked of.
+
+    Attributes:
+        classes: by name, in the order of the tables.
+        population: "labelled" = only records that carry a label of the task (the PTB-XL benchmarks), "all" = every record.
+        splits: where records are evaluated. None of our choices is made on validation records, so both are honest.
+    """
+
+    classes: dict[str, TaskClass]
+    name: str = ""
+    description: str = ""
+    population: Literal["labelled", "all"] = "all"
+    splits: tuple[Split, ...] = ("validation", "test")
+
+    def __post_init__(self) -> None:
+        if not self.classes:
+            raise ValueError("classes is empty: at least one is needed")
+        if not self.splits or len(set(self.splits)) < len(self.splits):
+            raise ValueError("splits must name at least one split, each once")
+
+    def truth(self, labels: Sequence[Sequence[str]]) -> NDArray[np.bool_]:
+        """labels of n records → [n, C] bool: which classes each record belongs to."""
+        wanted = [set(c.labels) for c in self.classes.values()]
+        return np.array([[not w.isdisjoint(carried) for w in wanted] for carried in labels], dtype=bool).reshape(
+            len(labels), len(wanted)
+        )
+
+    def members(self, labels: Sequence[Sequence[str]]) -> NDArray[np.bool_]:
+        """labels of n records → [n] bool: which records belong to the task's population."""
+        if self.population == "all":
+            return np.ones(len(labels), dtype=bool)
+        return np.asarray(self.truth(labels).any(axis=1))
+
+
+def load_task(name: str | Path) -> Task:
+    """A bundled task by name, or a task file by path (anything that ends in .yaml or .yml).
+
+    Raises ConfigError naming the file and the key for anything that is not understood.
+    """
+    if str(name).endswith((".yaml", ".yml")):
+        return _read(Path(name))
+    if str(name) == "simulated":
+        from cmelt.evaluation.tasks.simulated import simulated_task
+
+        return simulated_task()
+    if str(name) not in bundled_tasks():
+        raise ConfigError(f"--task {name}", "no such task", f"one of {', '.join(bundled_tasks())}, or the path of a .yaml file")
+    return _read(FOLDER / f"{name}.yaml")
+
+
+def bundled_tasks() -> tuple[str, ...]:
+    """The names that `load_task` knows without a file."""
+    return (*sorted(path.stem for path in FOLDER.glob("*.yaml")), "simulated")
+
+
+def _read(path: Path) -> Task:
+    content: dict[str, Any] = read_yaml(path)
+    _refuse_repeated_classes(path)
+    content.setdefault("name", path.stem)
+    return from_mapping(Task, content, path)
+
+
+def _refuse_repeated_classes(path: Path) -> None:
+    """YAML readers keep the last of two equal keys without a word; here that would silently drop a class."""
+    import yaml
+
+    def walk(node: yaml.Node) -> None:
+        if isinstance(node, yaml.MappingNode):
+            seen: set[str] = set()
+            for key, value in node.value:
+                if key.value in seen:
+                    raise ConfigError(
+                        path, f"key {key.value} occurs twice (line {key.start_mark.line + 1})", "rename or drop one of them"
+                    )
+                seen.add(key.value)
+                walk(value)
+
+    root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    if root is not None:
+        walk(root)
