@@ -1,0 +1,83 @@
+"""The command line: one file a command, imported when it is called. A new one is a file with `app`, and one line here."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from cmelt import __version__
+from cmelt.errors import CMeltError
+
+#: Name → (module with a Typer `app`, its line in `cmelt --help`), in the order of use.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "prepare": ("cmelt.cli.prepare", "Turn a dataset into a store."),
+    "inspect": ("cmelt.cli.inspect", "Say what a store holds, and what was left out and why."),
+    "show": ("cmelt.cli.show", "Read one ECG and say what is in it."),
+    "info": ("cmelt.cli.info", "Count a model's parameters, part by part."),
+    "pretrain": ("cmelt.cli.pretrain", "Pre-train the two encoders on a store."),
+    "evaluate": ("cmelt.cli.evaluate", "Measure a model: zero-shot, probes, intervals, controls."),
+    "demo": ("cmelt.cli.demo", "The whole chain on simulated ECGs, in minutes."),
+}
+
+INTERRUPTED = 130
+
+
+class CommandGroup(TyperGroup):
+    """Lists the commands by their lines alone; imports the one that is called."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        for name, (_, line) in COMMANDS.items():
+            self.add_command(TyperCommand(name, help=line), name)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command that `args` names, with its module imported."""
+        name, found, rest = super().resolve_command(ctx, args)
+        if name in COMMANDS:
+            found = typer.main.get_command(import_module(COMMANDS[name][0]).app)
+            found.name = name
+        return name, found, rest
+
+
+app = typer.Typer(
+    cls=CommandGroup,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"cmelt {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def cmelt(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Pre-train, evaluate and use an ECG encoder and a report encoder together. Research software, not a medical device.
+
+    `cmelt COMMAND --help` begins with a working example. Results go to stdout, messages to stderr.
+    Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+    """
+
+
+def main() -> None:
+    """The entry point `cmelt`: runs a command and turns our errors into one message and an exit status."""
+    try:
+        app(prog_name="cmelt")
+    except CMeltError as error:
+        print(f"cmelt: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("cmelt: interrupted", file=sys.stderr)
+        sys.exit(INTERRUPTED)

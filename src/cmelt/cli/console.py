@@ -1,0 +1,69 @@
+"""How commands speak: results to stdout, messages to stderr, progress as bars on a terminal and plain lines elsewhere."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+#: Called with (done, in all).
+Progress = Callable[[int, int], None]
+
+_SECONDS_BETWEEN_LINES = 5.0
+
+
+def say(message: str) -> None:
+    """One message, to stderr."""
+    print(message, file=sys.stderr, flush=True)
+
+
+def print_json(result: Any) -> None:
+    """One result as JSON, to stdout. NaN becomes null: JSON has no word for it."""
+    print(json.dumps(_finite(result), indent=2, ensure_ascii=False))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+        return None
+    if isinstance(value, dict):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value
+
+
+@contextmanager
+def progress_of(what: str, unit: str = "records") -> Iterator[Progress]:
+    """A function that shows how far `what` is: a bar with rate and time left on a terminal, a line now and then elsewhere."""
+    if sys.stderr.isatty():
+        with _bar(what, unit) as update:
+            yield update
+    else:
+        yield _lines(what, unit)
+
+
+@contextmanager
+def _bar(what: str, unit: str) -> Iterator[Progress]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import Progress as RichProgress
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(unit))
+    with RichProgress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=Console(stderr=True)) as bars:
+        bar = bars.add_task(what, total=None)
+        yield lambda done, total: bars.update(bar, completed=done, total=total)
+
+
+def _lines(what: str, unit: str) -> Progress:
+    last = [float("-inf")]
+
+    def update(done: int, total: int) -> None:
+        now = time.monotonic()
+        if done >= total or now - last[0] >= _SECONDS_BETWEEN_LINES:
+            last[0] = now
+            say(f"{what}: {done} of {total} {unit}")
+
+    return update

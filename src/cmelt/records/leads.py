@@ -1,0 +1,147 @@
+"""Leads by name, and the limb leads checked against one another.
+
+The six limb leads are views of two voltages, so four of them follow from I and II (Einthoven, Goldberger):
+III = II − I, aVR = −(I + II)/2, aVL = I − II/2, aVF = II − I/2. On real recordings the right assignment of names
+leaves under 3 % of the signal's RMS, a wrong one over 140 %.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cmelt.errors import RecordError
+from cmelt.records.record import LEADS, LIMB_LEADS, Record, Signal
+
+#: Each limb lead as a mixture of (I, II), in the order of LIMB_LEADS.
+LIMB_MIXTURES: NDArray[np.float64] = np.array([[1, 0], [0, 1], [-1, 1], [-0.5, -0.5], [1, -0.5], [-0.5, 1]])
+
+#: Residual over RMS up to which limb leads obey Einthoven; between the two measured ends (0.03 right, 1.4 wrong).
+CONSISTENT_BELOW = 0.25
+
+_SPELLINGS = {name.upper(): name for name in LEADS}
+_PREFIX = re.compile(r"^(MDC[_ ]ECG[_ ]LEAD|MDC[_ ]ECG|ECG[_ ]LEAD|LEAD|ECG)[_ \-]*", re.IGNORECASE)
+_ROMAN = {"1": "I", "2": "II", "3": "III"}
+_AUGMENTED = {"AVR": "aVR", "AVL": "aVL", "AVF": "aVF"}
+
+
+def lead_name(spelling: str) -> str:
+    """The canonical spelling of a lead's name ("avr", "MDC_ECG_LEAD_AVR", "Lead II" …); unknown names come back stripped."""
+    stripped = spelling.strip()
+    core = _PREFIX.sub("", stripped).strip().upper().replace(" ", "")
+    core = _ROMAN.get(core, core)
+    if core in _AUGMENTED:
+        return _AUGMENTED[core]
+    return _SPELLINGS.get(core, stripped)
+
+
+def select_leads(record: Record, leads: Sequence[str]) -> Record:
+    """The record with exactly `leads`, by name and in that order.
+
+    Raises:
+        RecordError: a lead is not in the record.
+    """
+    lacking = [lead for lead in leads if lead not in record.leads]
+    if lacking:
+        where = record.origin or record.identifier or "record"
+        raise RecordError(where, f"no lead {', '.join(lacking)}; it has {', '.join(record.leads)}", "select leads that it has")
+    rows = [record.leads.index(lead) for lead in leads]
+    return replace(record, signal=record.signal[rows], leads=tuple(leads))
+
+
+@dataclass(frozen=True)
+class LimbCheck:
+    """How well the limb leads obey Einthoven and Goldberger.
+
+    Attributes:
+        error: RMS of what the relations leave, over the RMS of the limb leads; NaN where it could not be checked.
+        checked: the limb leads that took part.
+        swapped: the pair of names that, exchanged, mends it; None where nothing does or nothing needs to.
+        inverted: the lead whose sign, turned, mends it; None likewise.
+    """
+
+    error: float
+    checked: tuple[str, ...] = ()
+    swapped: tuple[str, str] | None = None
+    inverted: str | None = None
+
+    @property
+    def consistent(self) -> bool:
+        """Whether the relations hold, or too few leads are there to tell."""
+        return not self.error > CONSISTENT_BELOW
+
+
+def check_limb_leads(signal: Signal, leads: Sequence[str]) -> LimbCheck:
+    """Check the limb leads of `signal` [leads, samples] (mV) against one another and name a swapped pair.
+
+    Leads that are flat or hold NaN for more than half of the record do not take part; each lead's offset is
+    taken off first, since amplifiers differ there. Two limb leads always agree: at least three are needed.
+    """
+    rows = {lead: signal[row].astype(np.float64) for row, lead in enumerate(leads) if lead in LIMB_LEADS}
+    usable = [lead for lead in LIMB_LEADS if lead in rows and _carries_signal(rows[lead])]
+    if len(usable) < 3:
+        return LimbCheck(float("nan"), tuple(usable))
+    stacked = np.stack([rows[lead] for lead in usable])
+    measured = np.isfinite(stacked).all(axis=0)
+    if not measured.any():
+        return LimbCheck(float("nan"), tuple(usable))
+    stacked = stacked[:, measured]
+    stacked -= np.median(stacked, axis=1, keepdims=True)
+    gram = stacked @ stacked.T / stacked.shape[1]
+    error = _relation_error(gram, usable)
+    if error <= CONSISTENT_BELOW:
+        return LimbCheck(error, tuple(usable))
+    return LimbCheck(error, tuple(usable), *_explain(gram, usable))
+
+
+def _carries_signal(row: NDArray[np.float64]) -> bool:
+    finite = row[np.isfinite(row)]
+    return finite.size * 2 > row.size and bool(np.ptp(finite) > 0)
+
+
+def _relation_error(gram: NDArray[np.float64], leads: Sequence[str], order: Sequence[int] | None = None) -> float:
+    """Residual over RMS, from the second moments of the leads [k, k] alone; `order` reassigns names to rows."""
+    if order is not None:
+        gram = gram[np.ix_(order, order)]
+    mixtures = LIMB_MIXTURES[[LIMB_LEADS.index(lead) for lead in leads]]
+    outside = np.eye(len(leads)) - mixtures @ np.linalg.pinv(mixtures)  # projects on what no heart vector can make
+    power = float(np.trace(gram))
+    # Every direction outside is one broken relation; scaled so that unrelated leads come out near the 140 % of the data page.
+    residual = float(np.trace(outside @ gram @ outside.T))
+    return float(np.sqrt(max(residual, 0.0) / power * len(leads) / max(len(leads) - 2, 1))) if power > 0 else float("nan")
+
+
+def _explain(gram: NDArray[np.float64], leads: Sequence[str]) -> tuple[tuple[str, str] | None, str | None]:
+    """The one exchange of two names, or one turned sign, that makes the leads agree."""
+    identity = list(range(len(leads)))
+    candidates: list[tuple[float, tuple[str, str] | None, str | None]] = []
+    for a, b in combinations(identity, 2):
+        order = identity.copy()
+        order[a], order[b] = b, a
+        candidates.append((_relation_error(gram, leads, order), (leads[a], leads[b]), None))
+    for a in identity:
+        sign = np.ones(len(leads))
+        sign[a] = -1
+        candidates.append((_relation_error(gram * np.outer(sign, sign), leads), None, leads[a]))
+    error, pair, turned = min(candidates, key=lambda candidate: candidate[0])
+    return (pair, turned) if error <= CONSISTENT_BELOW else (None, None)
+
+
+def derive_limb_leads(record: Record) -> tuple[Record, tuple[str, ...]]:
+    """Add the limb leads that the record lacks where two others determine them; returns it and the names added."""
+    present = [lead for lead in LIMB_LEADS if lead in record.leads]
+    lacking = tuple(lead for lead in LIMB_LEADS if lead not in record.leads)
+    if len(present) < 2 or not lacking:
+        return record, ()
+    two = present[:2]
+    basis = LIMB_MIXTURES[[LIMB_LEADS.index(lead) for lead in two]]
+    views = record.signal[[record.leads.index(lead) for lead in two]].astype(np.float64)
+    frontal = np.linalg.solve(basis, views)  # (I, II) in mV, [2, samples]
+    derived = LIMB_MIXTURES[[LIMB_LEADS.index(lead) for lead in lacking]] @ frontal
+    signal = np.concatenate([record.signal, derived.astype(np.float32)])
+    return replace(record, signal=signal, leads=record.leads + lacking), lacking

@@ -1,0 +1,113 @@
+"""Any record to the one form that everything after works on: 12 leads by name, one rate, one length."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cmelt.errors import RecordError
+from cmelt.records.leads import derive_limb_leads
+from cmelt.records.quality import is_flat, longest_gap, quality_flags
+from cmelt.records.record import LEADS, Record, Signal
+from cmelt.records.resample import resample
+from cmelt.records.units import refuse_impossible_amplitude
+
+Crop = Literal["first", "centre"]
+
+#: Gaps up to this long are interpolated within the lead; a lead with a longer one is missing.
+LONGEST_GAP_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class StandardRecord:
+    """A record in standard form.
+
+    Attributes:
+        signal: [12, samples] float32 mV in the order of `LEADS`; zero where a lead is missing or the record had ended.
+        rate: Hz.
+        missing: the leads that carry nothing.
+        flags: what `quality_flags` found, and "derived:LEAD", "interpolated:LEAD", "padded", "cropped".
+        samples: how many of the samples were measured; the rest is padding.
+    """
+
+    signal: Signal
+    rate: float
+    missing: tuple[str, ...]
+    flags: tuple[str, ...]
+    samples: int
+
+
+def standardise(record: Record, rate: float, seconds: float = 10.0, *, crop: Crop = "first") -> StandardRecord:
+    """`record` as 12 leads at `rate` Hz and `seconds` length, with what had to be done to it as flags.
+
+    A longer record gives its first or its central stretch (`windows` gives all of it). A shorter one is padded with zeros
+    after each lead's mean has been taken off, so that no normalisation makes a step of the padding.
+
+    Raises:
+        RecordError: no usable lead, or an amplitude that cannot be millivolts.
+    """
+    where = record.origin or record.identifier or "record"
+    refuse_impossible_amplitude(record.signal, where)
+    flags = list(quality_flags(record))
+    whole, derived = derive_limb_leads(_without_empty_leads(record))
+    flags += [f"derived:{lead}" for lead in derived]
+    signal = np.zeros((len(LEADS), whole.signal.shape[1]), dtype=np.float32)
+    missing: list[str] = []
+    for position, lead in enumerate(LEADS):
+        row = whole.signal[whole.leads.index(lead)] if lead in whole.leads else None
+        if row is None or is_flat(row) or longest_gap(row) > LONGEST_GAP_SECONDS * record.rate:
+            missing.append(lead)
+            continue
+        if not np.isfinite(row).all():
+            flags.append(f"interpolated:{lead}")
+        signal[position] = _interpolated(row)
+    if len(missing) == len(LEADS):
+        raise RecordError(where, "no usable lead: all are missing, flat or full of gaps", "leave the record out")
+    signal = resample(signal, record.rate, rate)
+    present = [position for position, lead in enumerate(LEADS) if lead not in missing]
+    fitted, change = _fitted(signal, round(rate * seconds), crop, present)
+    return StandardRecord(fitted, rate, tuple(missing), tuple(flags) + change, min(signal.shape[1], fitted.shape[1]))
+
+
+def windows(record: Record, seconds: float) -> list[Record]:
+    """`record` cut into stretches of `seconds`; the last one ends with the record and may overlap the one before."""
+    length = round(seconds * record.rate)
+    total = record.signal.shape[1]
+    if total <= length:
+        return [record]
+    starts = list(range(0, total - length + 1, length))
+    if starts[-1] + length < total:
+        starts.append(total - length)
+    return [replace(record, signal=record.signal[:, start : start + length]) for start in starts]
+
+
+def _without_empty_leads(record: Record) -> Record:
+    """Drop leads that hold no measurement at all: as if the file lacked them, so that limb leads may be derived."""
+    kept = [row for row in range(len(record.leads)) if np.isfinite(record.signal[row]).any()]
+    if len(kept) == len(record.leads) or not kept:
+        return record
+    return replace(record, signal=record.signal[kept], leads=tuple(record.leads[row] for row in kept))
+
+
+def _interpolated(row: NDArray[np.float32]) -> NDArray[np.float32]:
+    finite = np.isfinite(row)
+    if finite.all():
+        return row
+    places = np.arange(row.size)
+    return np.interp(places, places[finite], row[finite]).astype(np.float32)
+
+
+def _fitted(signal: Signal, length: int, crop: Crop, present: list[int]) -> tuple[Signal, tuple[str, ...]]:
+    """`signal` [12, any] cut or padded to `length`, and the flag that says so."""
+    total = signal.shape[1]
+    if total == length:
+        return signal, ()
+    if total > length:
+        start = 0 if crop == "first" else (total - length) // 2
+        return signal[:, start : start + length], ("cropped",)
+    padded = np.zeros((signal.shape[0], length), dtype=np.float32)
+    padded[present, :total] = signal[present] - signal[present].mean(axis=1, keepdims=True)
+    return padded, ("padded",)

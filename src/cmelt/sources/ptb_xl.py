@@ -1,0 +1,131 @@
+"""PTB-XL 1.0.3: 21,799 ECGs with reports and SCP statements, in its official folds (1–8 train, 9 validation, 10 test).
+
+Labels are those of the PTB-XL benchmark: every statement counts whatever its likelihood (0 means "not stated", not "no").
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from cmelt.errors import SourceError
+from cmelt.records.readers import physionet
+from cmelt.records.record import Record
+from cmelt.sources.source import Entry, Listing
+from cmelt.sources.tables import file_stamp, read_csv
+
+DATABASE = "ptbxl_database.csv"
+STATEMENTS = "scp_statements.csv"
+
+#: The column of file names at each rate.
+FILE_COLUMNS: Mapping[int, str] = {100: "filename_lr", 500: "filename_hr"}
+_NEEDED = ("ecg_id", "patient_id", "age", "sex", "report", "scp_codes", "strat_fold")
+
+#: The database writes 300 for every age over 89; stored as 90.
+OVER_89 = 300.0
+
+
+@dataclass(frozen=True)
+class PtbXl:
+    """The database unpacked at `folder`, read at `rate` 100 or 500 Hz."""
+
+    folder: str
+    rate: float = 100.0
+    name: str = "ptb-xl"
+
+    def __post_init__(self) -> None:
+        if self.rate not in FILE_COLUMNS:
+            raise SourceError("rate", f"PTB-XL has no files at {self.rate:g} Hz", "choose 100 or 500")
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        """The files' rate."""
+        return {"files": f"records{self.rate:g}"}
+
+    def entries(self) -> Listing:
+        """Every row of the table whose header lies in this copy; the others are counted."""
+        root = Path(self.folder)
+        vocabularies = read_vocabularies(root / STATEMENTS)
+        column = FILE_COLUMNS[int(self.rate)]
+        table = read_csv(root / DATABASE, (*_NEEDED, column))
+        entries: list[Entry] = []
+        missing = 0
+        for row in table.to_dict("records"):
+            if (root / f"{row[column]}.hea").exists():
+                entries.append(_entry(row, column, vocabularies, root / DATABASE))
+            else:
+                missing += 1
+        if not entries:
+            raise SourceError(
+                root, f"none of the {missing} records of {DATABASE} is here", f"unpack records{self.rate:g} beside it"
+            )
+        return Listing(tuple(entries), missing, {"age": "90 stands for every age over 89"})
+
+    def read(self, entry: Entry) -> Record:
+        """The signal of `entry` with its row of the table."""
+        record = physionet.read(Path(self.folder) / f"{entry.place}.hea")
+        return replace(
+            record,
+            identifier=entry.record,
+            report=entry.report,
+            patient=entry.patient,
+            age=entry.age,
+            sex=entry.sex,
+            labels=entry.labels,
+            origin=entry.place,
+        )
+
+    def stamp(self, entry: Entry) -> str:
+        """Sizes and times of header and samples."""
+        stem = Path(self.folder) / entry.place
+        return file_stamp(Path(f"{stem}.hea"), Path(f"{stem}.dat"))
+
+
+def read_vocabularies(path: Path) -> Mapping[str, tuple[str, ...]]:
+    """For each SCP code its labels, such as "scp:IMI", "super:MI", "sub:IMI"; "form:…" and "rhythm:…" for those kinds."""
+    table = read_csv(path, ("diagnostic", "form", "rhythm", "diagnostic_class", "diagnostic_subclass"))
+    vocabularies: dict[str, tuple[str, ...]] = {}
+    for row in table.to_dict("records"):
+        code = str(row[table.columns[0]]).strip()
+        labels = [f"scp:{code}"]
+        if _is_one(row["diagnostic"]):
+            labels += [f"super:{row['diagnostic_class']}", f"sub:{row['diagnostic_subclass']}"]
+        labels += [f"{kind}:{code}" for kind in ("form", "rhythm") if _is_one(row[kind])]
+        vocabularies[code] = tuple(labels)
+    return vocabularies
+
+
+def _is_one(text: str) -> bool:
+    return text.strip() in ("1", "1.0")
+
+
+def _entry(row: Mapping[Any, Any], column: str, vocabularies: Mapping[str, tuple[str, ...]], path: Path) -> Entry:
+    where = f"{path} (ecg_id {row['ecg_id']})"
+    try:
+        fold = int(float(row["strat_fold"]))
+        codes = ast.literal_eval(row["scp_codes"])
+        age = float(row["age"]) if row["age"] else None
+        patient = str(int(float(row["patient_id"])))  # "15709.0": the published table holds floats
+    except (ValueError, SyntaxError) as error:
+        raise SourceError(where, "a fold, age, patient or statement that cannot be read", "fetch the table again") from error
+    if not 1 <= fold <= 10 or not isinstance(codes, dict):
+        raise SourceError(where, "not a fold of 1 to 10, or no dictionary of statements", "fetch the table again")
+    unknown = sorted(set(codes) - vocabularies.keys())
+    if unknown:
+        raise SourceError(
+            where, f"statements that {STATEMENTS} does not know: {', '.join(unknown)}", "fetch both tables of one version"
+        )
+    labels = dict.fromkeys(label for code in codes for label in vocabularies[code])
+    return Entry(
+        record=str(int(float(row["ecg_id"]))),
+        place=str(row[column]),
+        split="train" if fold <= 8 else "validation" if fold == 9 else "test",
+        patient=patient,
+        report=str(row["report"]).strip() or None,
+        labels=tuple(sorted(labels)),
+        age=90.0 if age == OVER_89 else age,
+        sex={"0": "male", "1": "female"}.get(str(row["sex"]).strip().removesuffix(".0")),
+    )

@@ -1,0 +1,75 @@
+"""What a source of ECGs offers: a cheap listing from its tables, and one record at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+from cmelt.records.record import Record
+
+SPLITS: tuple[str, ...] = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One record as its source's table lists it, before any signal is read.
+
+    Attributes:
+        record: its name within the source; unique there.
+        place: where to read it: a path below the source's folder without extension, or a seed.
+        split: "train", "validation" or "test" where the source fixes it; None leaves it to a keyed hash of the patient.
+        patient, report, labels, age, sex: as in `Record`.
+    """
+
+    record: str
+    place: str
+    split: str | None = None
+    patient: str | None = None
+    report: str | None = None
+    labels: tuple[str, ...] = ()
+    age: float | None = None
+    sex: str | None = None
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a source holds. `missing_files` counts rows of its table that have no files in this copy."""
+
+    entries: tuple[Entry, ...]
+    missing_files: int = 0
+    notes: Mapping[str, str] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Where ECGs come from. Implementations are picklable: worker processes read through their own copy."""
+
+    @property
+    def name(self) -> str:
+        """The name in manifests, and part of the patients' hashes."""
+
+    @property
+    def rate(self) -> float:
+        """Hz at which a store of it is prepared unless told otherwise."""
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        """What was chosen about it, for the manifest; no paths of this machine."""
+
+    def entries(self) -> Listing:
+        """List it from its tables, without reading signals.
+
+        Raises:
+            SourceError: tables missing or not as expected.
+        """
+
+    def read(self, entry: Entry) -> Record:
+        """Read one record, with everything that the entry says of it.
+
+        Raises:
+            RecordError: it cannot be used.
+        """
+
+    def stamp(self, entry: Entry) -> str:
+        """Changes when the files behind `entry` do (sizes and times), so that finished work is told from stale."""

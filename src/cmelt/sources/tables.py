@@ -1,0 +1,50 @@
+"""Reading the tables that lie beside recordings: all cells as text, so that no identifier loses its zeros."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cmelt.errors import SourceError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def read_csv(path: Path, needed: Sequence[str]) -> pd.DataFrame:
+    """The table at `path`, every cell a string ('' where empty).
+
+    Raises:
+        SourceError: it is not there, is no CSV in UTF-8, or lacks one of the `needed` columns.
+    """
+    import pandas as pd
+
+    if not path.exists():
+        raise SourceError(path, "the table is not there", "give the folder that holds it")
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, OSError) as error:
+        raise SourceError(path, f"cannot be read as a table ({type(error).__name__})", "save it as CSV in UTF-8") from error
+    require_columns(table, needed, path)
+    return table
+
+
+def require_columns(table: pd.DataFrame, needed: Sequence[str], path: Path) -> None:
+    """Refuse a table without one of the `needed` columns."""
+    lacking = [column for column in needed if column not in table.columns]
+    if lacking:
+        has = ", ".join(map(str, table.columns[:12]))
+        raise SourceError(path, f"no column {', '.join(lacking)}; it has {has}", "name the columns as documented")
+
+
+def file_stamp(*paths: Path) -> str:
+    """Sizes and modification times of `paths` ('-' where one is not there)."""
+    stamps = []
+    for path in paths:
+        try:
+            status = path.stat()
+            stamps.append(f"{status.st_size}:{status.st_mtime_ns}")
+        except OSError:
+            stamps.append("-")
+    return " ".join(stamps)

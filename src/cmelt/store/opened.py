@@ -1,0 +1,198 @@
+"""Reading a prepared store: verified when opened, then by memory map."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from cmelt.errors import StoreError
+from cmelt.sources.source import SPLITS
+from cmelt.store.layout import FORMAT, INDEX, MANIFEST, QUARANTINE, VERSION, identity, sha256_of, shard_file
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Verify = Literal["sizes", "full"]
+
+_REMEDY = "the store is altered or incomplete: prepare it again"
+
+
+@dataclass(frozen=True)
+class StoredRecord:
+    """One row of a store. `signal` [12, samples] float32 mV; the rest as in the index."""
+
+    signal: NDArray[np.float32]
+    rate: float
+    record: str
+    patient: str
+    report: str
+    labels: tuple[str, ...]
+    split: str
+    missing_leads: tuple[str, ...]
+    flags: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Store:
+    """A prepared dataset. Rows are numbered as in `index`.
+
+    Attributes:
+        path: its folder.
+        manifest: what `manifest.json` says.
+    """
+
+    path: Path
+    manifest: dict[str, Any]
+    _shards: dict[int, NDArray[np.int16]] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def rate(self) -> float:
+        """Hz."""
+        return float(self.manifest["rate"])
+
+    @property
+    def leads(self) -> tuple[str, ...]:
+        """The names of the 12 rows of every signal."""
+        return tuple(self.manifest["leads"])
+
+    @property
+    def samples(self) -> int:
+        """Samples of every record."""
+        return int(self.manifest["samples"])
+
+    @property
+    def microvolts_per_step(self) -> float:
+        """What one step of the int16 signals is worth."""
+        return float(self.manifest["microvolts_per_step"])
+
+    @property
+    def sha256(self) -> str:
+        """The identity of the store: the same for the same content."""
+        return str(self.manifest["sha256"])
+
+    def __len__(self) -> int:
+        return int(self.manifest["records"])
+
+    @cached_property
+    def index(self) -> pd.DataFrame:
+        """One row a record; list columns hold Python lists."""
+        import pandas as pd
+
+        try:
+            table = pd.read_parquet(self.path / INDEX)
+        except (OSError, ValueError) as error:
+            raise StoreError(self.path / INDEX, f"cannot be read ({type(error).__name__})", _REMEDY) from error
+        if len(table) != len(self):
+            raise StoreError(self.path / INDEX, f"{len(table)} rows where the manifest says {len(self)}", _REMEDY)
+        for column in ("labels", "missing_leads", "flags"):
+            table[column] = [list(values) for values in table[column]]
+        return table
+
+    @cached_property
+    def quarantine(self) -> tuple[dict[str, str], ...]:
+        """What was left out, with `record`, `path`, `reason`, `remedy`."""
+        lines = (self.path / QUARANTINE).read_text(encoding="utf-8").splitlines()
+        return tuple(json.loads(line) for line in lines)
+
+    @cached_property
+    def _places(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Shard and row within it, for each row of the index."""
+        return self.index["shard"].to_numpy(np.int64), self.index["shard_row"].to_numpy(np.int64)
+
+    def rows(self, *splits: str) -> NDArray[np.int64]:
+        """The rows of these splits, in order; of all splits where none is named."""
+        for split in splits:
+            if split not in SPLITS:
+                raise StoreError(split, "is not a split", f"choose of {', '.join(SPLITS)}")
+        if not splits:
+            return np.arange(len(self), dtype=np.int64)
+        return np.flatnonzero(self.index["split"].isin(splits).to_numpy()).astype(np.int64)
+
+    def signals(self, rows: ArrayLike) -> NDArray[np.int16]:
+        """The signals of `rows` [n] as int16 steps, [n, 12, samples]: one fancy index a shard."""
+        wanted = np.asarray(rows, dtype=np.int64).reshape(-1)
+        if wanted.size and (wanted.min() < 0 or wanted.max() >= len(self)):
+            raise StoreError(self.path, f"row {int(wanted.max())} of {len(self)}", "rows count from 0")
+        shards, places = (column[wanted] for column in self._places)
+        found = np.empty((wanted.size, len(self.leads), self.samples), dtype=np.int16)
+        for number in np.unique(shards):
+            here = shards == number
+            found[here] = self._shard(int(number))[places[here]]
+        return found
+
+    def millivolts(self, rows: ArrayLike) -> NDArray[np.float32]:
+        """The signals of `rows` [n] in millivolts, float32 [n, 12, samples]."""
+        return self.signals(rows).astype(np.float32) * np.float32(self.microvolts_per_step / 1000)
+
+    def record(self, row: int) -> StoredRecord:
+        """One record with what the index says of it."""
+        facts = self.index.iloc[row]
+        return StoredRecord(
+            signal=self.millivolts([row])[0],
+            rate=self.rate,
+            record=str(facts["record"]),
+            patient=str(facts["patient"]),
+            report=str(facts["report"]),
+            labels=tuple(facts["labels"]),
+            split=str(facts["split"]),
+            missing_leads=tuple(facts["missing_leads"]),
+            flags=tuple(facts["flags"]),
+        )
+
+    def _shard(self, number: int) -> NDArray[np.int16]:
+        if number not in self._shards:
+            path = self.path / shard_file(number)
+            try:
+                shard = np.load(path, mmap_mode="r", allow_pickle=False)
+            except (OSError, ValueError) as error:
+                raise StoreError(path, f"cannot be read ({type(error).__name__})", _REMEDY) from error
+            shape = (self.manifest["files"][shard_file(number)]["records"], len(self.leads), self.samples)
+            if shard.dtype != np.int16 or shard.shape != shape:
+                raise StoreError(path, f"holds {shard.dtype} {shard.shape} where int16 {shape} belongs", _REMEDY)
+            self._shards[number] = shard
+        return self._shards[number]
+
+
+def open_store(path: str | Path, verify: Verify = "sizes") -> Store:
+    """Open the store at `path`.
+
+    Args:
+        verify: "sizes" checks that the manifest is whole and every file has its size; "full" hashes every file too.
+
+    Raises:
+        StoreError: no store there, another version, or a file that is missing, truncated or altered; it is named.
+    """
+    folder = Path(path)
+    manifest = _read_manifest(folder)
+    for name, facts in manifest["files"].items():
+        file = folder / name
+        if not file.is_file():
+            raise StoreError(file, "is missing", _REMEDY)
+        if file.stat().st_size != facts["bytes"]:
+            raise StoreError(file, f"has {file.stat().st_size} bytes where the manifest says {facts['bytes']}", _REMEDY)
+        if verify == "full" and sha256_of(file) != facts["sha256"]:
+            raise StoreError(file, "does not match its SHA-256", _REMEDY)
+    return Store(folder, manifest)
+
+
+def _read_manifest(folder: Path) -> dict[str, Any]:
+    path = folder / MANIFEST
+    try:
+        manifest = json.loads(path.read_bytes())
+    except OSError as error:
+        raise StoreError(folder, "is not a prepared store: it has no manifest.json", "make one with `cmelt prepare`") from error
+    except ValueError as error:
+        raise StoreError(path, "is not JSON", _REMEDY) from error
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise StoreError(path, "is not the manifest of a store", "make one with `cmelt prepare`")
+    if manifest.get("version") != VERSION:
+        raise StoreError(path, f"store version {manifest.get('version')}, this program reads {VERSION}", "prepare it again")
+    if manifest.get("sha256") != identity(manifest):
+        raise StoreError(path, "does not match its own SHA-256", _REMEDY)
+    return manifest
