@@ -1,0 +1,145 @@
+"""The chosen negatives against a slow search in float64."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from cmelt.errors import ConfigError
+from cmelt.negatives import build_table, candidates, draw
+
+
+def unit_vectors(count: int, dims: int = 16, seed: int = 0) -> np.ndarray:
+    vectors = np.random.default_rng(seed).normal(size=(count, dims)) + 0.3
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+
+def slow_ranks(embeddings: np.ndarray) -> np.ndarray:
+    """Rank of every other report by distance in float64, as a quantile: 0 the nearest, 1 the farthest; NaN for itself."""
+    exact = embeddings.astype(np.float64)
+    ranks = np.full((len(exact), len(exact)), np.nan)
+    for row in range(len(exact)):
+        similarity = [float(np.sum(exact[row] * exact[other])) for other in range(len(exact))]
+        others = sorted((other for other in range(len(exact)) if other != row), key=lambda other: -similarity[other])
+        ranks[row, others] = np.linspace(0, 1, len(others))
+    return ranks
+
+
+def test_farthest_are_the_least_similar_of_a_slow_exact_search() -> None:
+    embeddings = unit_vectors(300)
+    table = build_table(embeddings, candidates=64)
+    ranks = slow_ranks(embeddings)
+    for row in range(300):
+        assert set(table.candidates[row]) == set(np.argsort(-np.nan_to_num(ranks[row], nan=-1))[:64])
+    assert table.candidates.dtype == np.int32
+    assert table.strategy == "farthest"
+
+
+def test_the_farthest_come_first() -> None:
+    embeddings = unit_vectors(100)
+    table = build_table(embeddings, candidates=20)
+    similarity = np.einsum("nkd,nd->nk", embeddings[table.candidates], embeddings)
+    assert (np.diff(similarity, axis=1) >= -1e-6).all()
+
+
+@pytest.mark.parametrize("band", [(0.5, 0.95), (0.0, 0.2), (0.9, 1.0)])
+def test_a_band_is_drawn_from_whole_and_from_nothing_else(band: tuple[float, float]) -> None:
+    embeddings = unit_vectors(201)
+    ranks = slow_ranks(embeddings)
+    seen = [set[int]() for _ in range(201)]
+    for seed in range(40):
+        table = build_table(embeddings, candidates=16, band=band, seed=seed)
+        for row, chosen in enumerate(table.candidates):
+            seen[row].update(chosen.tolist())
+    for row in range(201):
+        inside = set(np.flatnonzero((ranks[row] >= band[0] - 1e-9) & (ranks[row] <= band[1] + 1e-9)).tolist())
+        # Rounding may take one more report in at either end.
+        wider = (ranks[row] >= band[0] - 0.0075) & (ranks[row] <= band[1] + 0.0075)
+        assert seen[row] <= set(np.flatnonzero(wider).tolist())
+        assert len(seen[row] & inside) >= 0.95 * len(inside)
+
+
+def test_in_a_band_no_report_is_drawn_twice_while_there_are_enough() -> None:
+    table = build_table(unit_vectors(300), candidates=64, band=(0.5, 0.95))
+    assert all(len(set(row)) == 64 for row in table.candidates.tolist())
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"band": (0.2, 0.9)}, {"strategy": "random"}, {"strategy": "random", "counts": np.arange(1, 91)}]
+)
+def test_fault_7_no_report_is_ever_a_negative_of_itself(options: dict) -> None:
+    table = build_table(unit_vectors(90), candidates=64, seed=3, **options)
+    assert table.candidates.shape == (90, 64)
+    assert not (table.candidates == np.arange(90)[:, None]).any()
+    assert (table.candidates >= 0).all()
+    assert (table.candidates < 90).all()
+
+
+@pytest.mark.parametrize("total", [2, 3, 10, 64, 65])
+@pytest.mark.parametrize("options", [{}, {"band": (0.5, 0.95)}, {"strategy": "random"}])
+def test_fewer_reports_than_candidates_are_repeated(total: int, options: dict) -> None:
+    table = build_table(unit_vectors(total), candidates=64, **options)
+    assert table.candidates.shape == (total, 64)
+    assert not (table.candidates == np.arange(total)[:, None]).any()
+    if options.get("band") is None:
+        assert all(len(set(row)) == min(64, total - 1) for row in table.candidates.tolist())
+
+
+@pytest.mark.parametrize("options", [{}, {"band": (0.5, 0.95)}, {"strategy": "random"}])
+def test_the_same_seed_gives_the_same_table_however_the_work_is_cut(options: dict, monkeypatch: pytest.MonkeyPatch) -> None:
+    embeddings = unit_vectors(120)
+    whole = build_table(embeddings, candidates=8, seed=5, **options)
+    monkeypatch.setattr(candidates, "BLOCK_BYTES", 2000)
+    pieces = build_table(embeddings, candidates=8, seed=5, **options)
+    np.testing.assert_array_equal(whole.candidates, pieces.candidates)
+    if options:
+        other = build_table(embeddings, candidates=8, seed=6, **options)
+        assert (whole.candidates != other.candidates).any()
+
+
+def test_a_block_of_similarities_stays_within_the_stated_memory() -> None:
+    for rows_bytes in (4 * 180_000, 8 * 65, 10**10):
+        longest = max(block.stop - block.start for block in candidates._blocks(5000, rows_bytes))
+        assert longest == 1 or longest * rows_bytes <= candidates.BLOCK_BYTES
+
+
+@pytest.mark.parametrize("options", [{"strategy": "random"}, {"band": (0.0, 1.0)}])
+def test_counts_make_a_report_a_negative_as_often_as_it_is_a_true_one(options: dict) -> None:
+    counts = np.array([1, 1, 1, 1, 6, 10])
+    table = build_table(unit_vectors(6), candidates=4000, counts=counts, **options)
+    for row in range(6):
+        others = np.arange(6) != row
+        share = np.bincount(table.candidates[row], minlength=6)[others] / 4000
+        np.testing.assert_allclose(share, counts[others] / counts[others].sum(), atol=0.03)
+
+
+def test_draws_are_candidates_of_their_own_row_and_follow_the_generator() -> None:
+    table = build_table(unit_vectors(50), candidates=8, band=(0.3, 0.9))
+    groups = np.random.default_rng(0).integers(50, size=500)
+    negatives = draw(table, groups, np.random.default_rng(1))
+    assert negatives.dtype == np.int64
+    assert all(negative in table.candidates[group] for group, negative in zip(groups, negatives, strict=True))
+    np.testing.assert_array_equal(negatives, draw(table, groups, np.random.default_rng(1)))
+    assert (negatives != draw(table, groups, np.random.default_rng(2))).any()
+    assert draw(table, groups[:0], np.random.default_rng(1)).shape == (0,)
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        ({"band": (0.9, 0.5)}, "band"),
+        ({"band": (-0.1, 0.5)}, "band"),
+        ({"strategy": "band"}, "band"),
+        ({"strategy": "nearest"}, "strategy"),
+        ({"candidates": 0}, "candidates"),
+        ({"strategy": "random", "counts": np.ones(3)}, "counts"),
+    ],
+)
+def test_what_no_table_can_be_built_from_is_refused(options: dict, word: str) -> None:
+    with pytest.raises(ConfigError, match=word):
+        build_table(unit_vectors(10), **options)
+
+
+def test_a_single_report_has_no_negative() -> None:
+    with pytest.raises(ConfigError, match="none has another"):
+        build_table(unit_vectors(1))
