@@ -131,7 +131,6 @@ class AugmentationSettings:
     shift_seconds: float = 0.0
     gain: float = 0.0
     noise_mv: float = 0.0
-    wander_mv: float = 0.0
     shuffle_sentences: bool = False
     drop_sentences: float = 0.0
 

@@ -18,7 +18,7 @@ class Attention(nn.Module):
         self.output = nn.Linear(width, width)
 
     def forward(self, states: Tensor, context: Tensor | None = None, context_mask: Tensor | None = None) -> Tensor:
-        """Attend from `states` [B, N, D] to `context` [B, M, D] (default: itself); `context_mask` [B, M] is True at real tokens."""
+        """Attend from states [B, N, D] to context [B, M, D] (default: themselves); context_mask [B, M] is True at real tokens."""
         context = states if context is None else context
         mask = None if context_mask is None else context_mask[:, None, None, :]
         attended = F.scaled_dot_product_attention(

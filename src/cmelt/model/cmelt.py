@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -16,8 +16,7 @@ from cmelt.model.heads import EcgDecoder, WordHead
 from cmelt.model.text_encoder import build_text_encoder, text_config, text_width
 
 
-@dataclass(frozen=True)
-class Views:
+class Views(NamedTuple):
     """What the model is shown of a batch of B pairs.
 
     Attributes:
@@ -37,8 +36,7 @@ class Views:
     clean_text_mask: Tensor | None = None
 
 
-@dataclass(frozen=True)
-class Outputs:
+class Outputs(NamedTuple):
     """What the objectives need; a part that no objective asked for is None.
 
     Attributes:
@@ -122,24 +120,18 @@ class CMeltModel(PreTrainedModel):
     def forward(self, views: Views, objectives: frozenset[str]) -> Outputs:
         """One pre-training pass over the views, computing only what the named objectives need."""
         fused_needed = bool(objectives & {"mlm", "mem", "etm"})
-        contrast_masked = views.clean_tokens is None
-        ecg_states = text_states = None
-        if fused_needed or contrast_masked:
-            ecg_states = self.encode_ecg(views.ecg, views.kept)  # [B, 1 + K, D]
-            text_states = self.encode_text(views.tokens, views.text_mask)  # [B, S, D]
-        if contrast_masked:
-            assert ecg_states is not None and text_states is not None
-            ecg_embedding = self.ecg_pooler(ecg_states)
-            text_embedding = self.text_pooler(text_states, views.text_mask)
+        words = samples = match = None
+        if fused_needed or views.clean_tokens is None:
+            ecg = self.encode_ecg(views.ecg, views.kept)  # [B, 1 + K, D]
+            text = self.encode_text(views.tokens, views.text_mask)  # [B, S, D]
+            if fused_needed:
+                words, samples, match = self._heads(self.fusion(text, views.text_mask, ecg), views, objectives)
+        if views.clean_tokens is None:
+            ecg_embedding, text_embedding = self.ecg_pooler(ecg), self.text_pooler(text, views.text_mask)
         else:
-            assert views.clean_tokens is not None and views.clean_text_mask is not None
+            assert views.clean_text_mask is not None
             ecg_embedding = self.embed_ecg(views.ecg)
             text_embedding = self.embed_text(views.clean_tokens, views.clean_text_mask)
-        words = samples = match = None
-        if fused_needed:
-            assert ecg_states is not None and text_states is not None
-            fused = self.fusion(text_states, views.text_mask, ecg_states)
-            words, samples, match = self._heads(fused, views, objectives)
         scale, bias, temperature_scale = self.contrast()
         return Outputs(ecg_embedding, text_embedding, words, samples, match, scale, bias, temperature_scale)
 

@@ -58,7 +58,7 @@ class Pooler(nn.Module):
 
 @dataclass(frozen=True)
 class Fused:
-    """What fusion gives: both streams [B, S, D] and [B, 1 + K, D], the ECG's on the way [B, 1 + K, D], the joined pair [B, 2D]."""
+    """Both streams [B, S, D] and [B, 1 + K, D], the ECG's on the way [B, 1 + K, D], the joined pair [B, 2D]."""
 
     text: Tensor
     ecg: Tensor

@@ -32,7 +32,7 @@ def mem_loss(predicted: Tensor, target: Tensor, kept: Tensor, measured: Tensor) 
     Returns:
         Scalar.
     """
-    batch, tokens, values = target.shape
+    batch, tokens = target.shape[:2]
     masked = torch.ones(batch, tokens, dtype=torch.bool, device=target.device).scatter(1, kept, False)
     error = (predicted.float() - target).square()
     error = error.unflatten(2, (measured.shape[1], -1)).mean(3)  # [B, P, L]

@@ -1,0 +1,1 @@
+"""Which records make step n, what is hidden of them, which negatives are put in."""

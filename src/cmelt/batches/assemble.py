@@ -1,0 +1,113 @@
+"""Batch n of a run, from nothing but the store, the recipe, the seed and n."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from cmelt.batches.batch import Batch
+from cmelt.batches.corpus import Corpus
+from cmelt.batches.masks import keep_leads, keep_tokens, mask_pieces, rows_to_replace
+from cmelt.batches.order import positions
+from cmelt.batches.seeds import generator, torch_seed
+from cmelt.config.settings import Recipe
+from cmelt.negatives import NegativeTable, draw
+from cmelt.store import Store
+from cmelt.text import encode, mask_token_id, maskable, shuffle_sentences
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True)
+class Batches:
+    """Makes the batches of one process. `rank` of `world` processes takes its slice of every step's pairs."""
+
+    store: Store
+    corpus: Corpus
+    tokenizer: PreTrainedTokenizerBase
+    table: NegativeTable | None
+    recipe: Recipe
+    rank: int = 0
+    world: int = 1
+
+    def batch(self, step: int) -> Batch:
+        """The batch of this process at micro-step `step`."""
+        recipe, size = self.recipe, self.recipe.training.batch
+        chosen = positions(len(self.corpus), size * self.world, step, recipe.seed)[self.rank * size : (self.rank + 1) * size]
+        own = self.corpus.group[chosen]
+        fused = self._put_negatives_in(own, step)
+        tokens, text_mask = self._texts(fused, step)
+        hidden, words = mask_pieces(
+            tokens,
+            maskable(self.tokenizer, tokens) & text_mask,
+            recipe.masking.text_share,
+            mask_token_id(self.tokenizer),
+            len(self.tokenizer),
+            self._rng("words", step),
+        )
+        clean = self._texts(own, step) if recipe.masking.contrast_view == "clean" else (None, None)
+        measured = self.corpus.measured[chosen]
+        change = self._rng("augmentation", step)
+        rows = self.corpus.rows[chosen]
+        return Batch(
+            signal=torch.from_numpy(self._signals(rows, change)),
+            gain=torch.from_numpy(np.exp(recipe.augmentation.gain * change.standard_normal(size)).astype(np.float32)),
+            noise=torch.from_numpy((recipe.augmentation.noise_mv * change.random(size)).astype(np.float32)),
+            measured=torch.from_numpy(measured),
+            leads_kept=torch.from_numpy(keep_leads(measured, recipe.masking.lead_drop, self._rng("leads", step))),
+            kept=torch.from_numpy(
+                keep_tokens(size, recipe.model.ecg.tokens, recipe.masking.ecg_keep, self._rng("ecg tokens", step))
+            ),
+            tokens=torch.from_numpy(hidden),
+            text_mask=torch.from_numpy(text_mask),
+            words=torch.from_numpy(words),
+            clean_tokens=None if clean[0] is None else torch.from_numpy(clean[0]),
+            clean_text_mask=None if clean[1] is None else torch.from_numpy(clean[1]),
+            own_group=torch.from_numpy(own),
+            text_group=torch.from_numpy(fused),
+            records=tuple(self.store.index["record"].iloc[rows]),
+            millivolts_per_step=self.store.microvolts_per_step / 1000.0,
+            noise_seed=torch_seed(recipe.seed, "noise", step, self.rank),
+        )
+
+    def _rng(self, purpose: str, step: int) -> np.random.Generator:
+        return generator(self.recipe.seed, purpose, step, self.rank)
+
+    def _put_negatives_in(self, own: NDArray[np.int64], step: int) -> NDArray[np.int64]:
+        """Report numbers of the fused batch: the own ones, a share of them replaced by N3S negatives."""
+        if self.table is None:
+            return own
+        rng = self._rng("negatives", step)
+        replaced = rows_to_replace(len(own), self.recipe.negatives.share, rng)
+        fused = own.copy()
+        fused[replaced] = draw(self.table, own[replaced], rng)
+        return fused
+
+    def _texts(self, groups: NDArray[np.int64], step: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """The reports of these numbers as word pieces [B, S] and mask [B, S]."""
+        change = self.recipe.augmentation
+        texts = [self.corpus.distinct[group] for group in groups]
+        if change.shuffle_sentences or change.drop_sentences:
+            rng = self._rng("sentences", step)
+            texts = [shuffle_sentences(text, rng, change.drop_sentences) for text in texts]
+        encoded = encode(self.tokenizer, texts, self.recipe.model.text.max_tokens)
+        return encoded.ids, encoded.mask
+
+    def _signals(self, rows: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int16]:
+        """The signals [B, L, T], each moved in time by up to `shift_seconds`; what is moved in is zero."""
+        signals = self.store.signals(rows)
+        most = int(self.recipe.augmentation.shift_seconds * self.store.rate)
+        if most == 0:
+            return signals
+        moved = np.zeros_like(signals)
+        for i, by in enumerate(rng.integers(-most, most + 1, len(rows))):
+            if by >= 0:
+                moved[i, :, by:] = signals[i, :, : signals.shape[2] - by]
+            else:
+                moved[i, :, :by] = signals[i, :, -by:]
+        return moved

@@ -1,0 +1,52 @@
+"""The pairs of a store that pre-training uses: records of the train split with a usable report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cmelt.errors import StoreError
+from cmelt.store import Store
+from cmelt.text import clean_report, report_groups, usable
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """The pairs (ECG, report).
+
+    Attributes:
+        rows: [n] rows of the store.
+        group: [n] number of each pair's report among the distinct ones.
+        distinct: the distinct cleaned reports.
+        measured: [n, L] True where the record has the lead.
+        without_report: train records left out because their report is empty or under three words.
+    """
+
+    rows: NDArray[np.int64]
+    group: NDArray[np.int64]
+    distinct: list[str]
+    measured: NDArray[np.bool_]
+    without_report: int
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def corpus_of(store: Store, split: str = "train") -> Corpus:
+    """Gather the pairs of a split. Raises StoreError when there are fewer than two."""
+    rows = store.rows(split)
+    cleaned = [clean_report(report) for report in store.index["report"].iloc[rows]]
+    good = np.array([usable(report) for report in cleaned], dtype=bool)
+    if good.sum() < 2:
+        raise StoreError(
+            store.path,
+            f"{int(good.sum())} of {len(rows)} records of split {split!r} have a report of three words or more",
+            "pre-training needs pairs: prepare the store with reports",
+        )
+    kept = rows[good]
+    distinct, group = report_groups([report for report, keep in zip(cleaned, good, strict=True) if keep])
+    missing = store.index["missing_leads"].iloc[kept]
+    measured = np.array([[lead not in absent for lead in store.leads] for absent in missing], dtype=bool)
+    return Corpus(kept, group, distinct, measured, int((~good).sum()))

@@ -1,0 +1,92 @@
+"""A model folder: what `from_pretrained` of transformers reads, plus hashes and a card."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from cmelt import __version__
+from cmelt.errors import CheckpointError
+from cmelt.model.cmelt import CMeltModel
+from cmelt.model.configuration import CMeltConfig
+from cmelt.publishing import published, verify
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+WEIGHTS = "model.safetensors"
+
+
+def save_model(
+    model: CMeltModel, tokenizer: PreTrainedTokenizerBase, folder: Path, details: dict[str, Any], card: str
+) -> None:
+    """Publish weights, configuration, tokenizer and card as one folder."""
+    with published(folder, {"kind": "cmelt model", "version": __version__, **details}, replace=True) as staging:
+        write_weights(model, staging)
+        tokenizer.save_pretrained(staging)
+        (staging / "README.md").write_text(card, encoding="utf-8")
+
+
+def write_weights(model: CMeltModel, folder: Path) -> None:
+    """`config.json` and `model.safetensors` into an open folder. A tensor that goes by two names is written once."""
+    model.config.save_pretrained(folder)
+    save_file(distinct_tensors(model), folder / WEIGHTS, metadata={"format": "pt"})
+
+
+def read_model(folder: Path) -> tuple[CMeltModel, dict[str, Any]]:
+    """A model in evaluation mode from a published folder, and its manifest.
+
+    Raises CheckpointError for a damaged file, and for missing, extra or misshapen tensors, naming them.
+    """
+    manifest = verify(folder, CheckpointError)
+    config = CMeltConfig.from_pretrained(folder)
+    # Nothing is initialised twice: the meta device holds shapes only until the weights are put in.
+    with torch.device("meta"):
+        model = CMeltModel(config)
+    load_weights(model, load_file(folder / WEIGHTS), folder / WEIGHTS)
+    return model.eval(), manifest
+
+
+def load_weights(model: CMeltModel, state: dict[str, torch.Tensor], where: Path) -> None:
+    """Put `state` into the model, every tensor or none; a model on the meta device takes the tensors themselves.
+
+    Raises CheckpointError naming those that do not fit."""
+    known = distinct_tensors(model)
+    missing, extra = sorted(known.keys() - state.keys()), sorted(state.keys() - known.keys())
+    misshapen = [name for name in known.keys() & state.keys() if known[name].shape != state[name].shape]
+    for fault, names in (("missing tensors", missing), ("unknown tensors", extra), ("tensors of another shape", misshapen)):
+        if names:
+            shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+            raise CheckpointError(where, f"{fault}: {shown}", "these weights belong to another configuration")
+    if not any(tensor.is_meta for tensor in known.values()):
+        with torch.no_grad():
+            for name, tensor in known.items():
+                tensor.copy_(state[name])
+        return
+    aliases = {id(known[name]): name for name in known}
+    full = {name: state[aliases[id(tensor)]] for name, tensor in model.state_dict(keep_vars=True).items()}
+    model.load_state_dict(full, strict=True, assign=True)
+    # Assigning gives every name a tensor of its own: word embeddings that go by two names are joined again.
+    model.text_encoder.set_input_embeddings(model.text_encoder.get_input_embeddings())
+    _restore_buffers(model)
+
+
+def distinct_tensors(model: CMeltModel) -> dict[str, torch.Tensor]:
+    """The model's tensors, one name each (T5 knows its word embeddings by two)."""
+    seen: dict[int, str] = {}
+    for name, tensor in model.state_dict(keep_vars=True).items():
+        seen.setdefault(id(tensor), name)
+    state = model.state_dict(keep_vars=True)
+    return {name: state[name] for name in seen.values()}
+
+
+def _restore_buffers(model: CMeltModel) -> None:
+    # Buffers that no checkpoint holds (BERT's position ids, for instance) are still shapes without content.
+    absent = [name for name, buffer in model.named_buffers() if buffer.is_meta]
+    fresh = dict(CMeltModel(model.config).named_buffers()) if absent else {}
+    for name in absent:
+        owner, _, last = name.rpartition(".")
+        model.get_submodule(owner).register_buffer(last, fresh[name], persistent=False)

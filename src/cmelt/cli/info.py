@@ -1,0 +1,39 @@
+"""`cmelt info`: how large a recipe's or a model's parts are, without making their weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cmelt.cli.console import print_json
+
+app = typer.Typer()
+
+
+@app.command()
+def info(
+    recipe: Annotated[str | None, typer.Option("--recipe", help="A bundled recipe or a .yaml file.")] = None,
+    model: Annotated[Path | None, typer.Option("--model", help="The folder of a run or of a model.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help='{"total": …, "parts": {"ecg_encoder": …, …}} to stdout.')] = False,
+) -> None:
+    """Count a model's parameters, part by part.
+
+    cmelt info --recipe paper
+    """
+    if (recipe is None) == (model is None):
+        raise typer.BadParameter("give one of --recipe and --model")
+    from cmelt.model.sizes import parameter_counts, settings_of_model, settings_of_recipe
+
+    counts = parameter_counts(settings_of_recipe(recipe) if recipe is not None else settings_of_model(model))
+    if as_json:
+        print_json({"total": sum(counts.values()), "parts": counts})
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("part", "parameters", title=f"{recipe or model}: {sum(counts.values()) / 1e6:.1f} M parameters")
+    for name, count in counts.items():
+        table.add_row(name, f"{count:,}")
+    Console().print(table)

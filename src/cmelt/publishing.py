@@ -1,0 +1,112 @@
+"""The one way to publish a folder: written in staging, synced, its manifest with SHA-256 last, renamed into place.
+
+A reader sees the whole folder or none of it, and a flipped byte is found when the hashes are checked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from cmelt.errors import CMeltError
+
+MANIFEST = "manifest.json"
+STAGING = ".staging-"
+
+
+@contextmanager
+def published(target: Path, details: dict[str, Any] | None = None, *, replace: bool = False) -> Iterator[Path]:
+    """A staging folder that becomes `target` when the block ends well, and disappears when it does not.
+
+    Args:
+        details: goes into the manifest beside the hashes.
+        replace: whether an existing `target` gives way; without it, one that appears meanwhile is an error.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    staging = target.parent / f"{STAGING}{target.name}-{uuid.uuid4().hex[:8]}"
+    staging.mkdir()
+    try:
+        yield staging
+        seal(staging, details or {})
+        rename(staging, target, replace=replace)
+    finally:
+        if staging.exists():
+            shutil.rmtree(staging, ignore_errors=True)
+
+
+def seal(folder: Path, details: dict[str, Any]) -> None:
+    """Write the manifest over every file of the folder, and bring all of it to the disk."""
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and p != folder / MANIFEST)
+    hashes = {str(p.relative_to(folder)): {"sha256": sha256(p), "bytes": p.stat().st_size} for p in files}
+    (folder / MANIFEST).write_text(json.dumps({**details, "files": hashes}, indent=1, sort_keys=True))
+    for path in [*files, folder / MANIFEST, folder]:
+        sync(path)
+
+
+def rename(staging: Path, target: Path, *, replace: bool = False) -> None:
+    """Move a sealed folder into place; an old one is moved aside first and removed last."""
+    if target.exists() and not replace:
+        raise CMeltError(target, "exists already", "choose another place, or ask for it to be replaced")
+    if target.exists():
+        aside = target.parent / f"{STAGING}{target.name}-old-{uuid.uuid4().hex[:8]}"
+        target.rename(aside)
+        staging.rename(target)
+        shutil.rmtree(aside, ignore_errors=True)
+    else:
+        staging.rename(target)
+    sync(target.parent)
+
+
+def verify(folder: Path, error: type[CMeltError] = CMeltError) -> dict[str, Any]:
+    """The manifest of a published folder, after checking that every file is there, whole and unaltered.
+
+    Raises `error` naming the file and the check that failed.
+    """
+    try:
+        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
+        files = manifest["files"].items()
+    except FileNotFoundError:
+        raise error(folder / MANIFEST, "missing: the folder was not written to its end", "write it again") from None
+    except (ValueError, KeyError, AttributeError, UnicodeDecodeError):
+        raise error(folder / MANIFEST, "not a manifest of ours", "the file was altered: restore or write it again") from None
+    for name, known in files:
+        path = folder / name
+        if not path.resolve().is_relative_to(folder.resolve()):
+            raise error(folder / MANIFEST, "names a file outside its folder", "the manifest was altered")
+        if not path.is_file():
+            raise error(path, "missing", "restore it or write the folder again")
+        if path.stat().st_size != known["bytes"]:
+            raise error(path, f"{path.stat().st_size} bytes, the manifest says {known['bytes']}", "the file was cut or altered")
+        if sha256(path) != known["sha256"]:
+            raise error(path, "its SHA-256 is not the manifest's", "the file was altered: restore or write it again")
+    return manifest
+
+
+def remove_leftovers(parent: Path) -> int:
+    """Remove staging folders that a killed writer left beside the published ones; how many there were."""
+    leftovers = list(parent.glob(f"{STAGING}*")) if parent.is_dir() else []
+    for folder in leftovers:
+        shutil.rmtree(folder, ignore_errors=True)
+    return len(leftovers)
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, read in blocks."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sync(path: Path) -> None:
+    """Bring a file or folder to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

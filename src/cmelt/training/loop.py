@@ -1,0 +1,239 @@
+"""Pre-training: the loop, to be read from top to bottom."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
+
+from cmelt.batches.assemble import Batches
+from cmelt.batches.batch import Batch
+from cmelt.batches.corpus import Corpus, corpus_of
+from cmelt.batches.seeds import torch_seed
+from cmelt.checkpoints.model_folder import distinct_tensors, load_weights, save_model
+from cmelt.checkpoints.training_state import resume_state, save_state
+from cmelt.config import Recipe
+from cmelt.errors import TrainingError
+from cmelt.model.cmelt import CMeltModel
+from cmelt.objectives.total import Losses, total_loss
+from cmelt.store import Store
+from cmelt.training.card import model_card
+from cmelt.training.engine import launch
+from cmelt.training.interruption import Interruption
+from cmelt.training.log import MetricsLog
+from cmelt.training.optimiser import build_optimiser, freeze_unused, set_rate
+from cmelt.training.schedule import rate_factor
+from cmelt.training.setup import check_store, model_of, negatives_of, open_run, tokenizer_of
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+
+class Watcher(Protocol):
+    """What shows a run to its user."""
+
+    def say(self, message: str) -> None:
+        """One line of news."""
+
+    def step(self, done: int, steps: int, metrics: dict[str, float]) -> None:
+        """`done` of `steps` are done; `metrics` holds the losses, the rate and the records a second."""
+
+
+@dataclass
+class Run:
+    """Everything the loop holds in its hands."""
+
+    recipe: Recipe
+    fabric: Fabric
+    batches: Batches
+    model: CMeltModel
+    wrapped: Any  # the model as Fabric set it up: DDP, precision, compiled
+    optimiser: torch.optim.Optimizer
+    steps: int
+    average: dict[str, torch.Tensor] | None
+    folder: Path
+    identity: dict[str, Any] = field(default_factory=dict)
+
+
+def pretrain(
+    recipe: Recipe,
+    store: Store,
+    folder: Path,
+    watcher: Watcher,
+    *,
+    resume: str = "auto",
+    devices: int | None = None,
+    nodes: int = 1,
+) -> int:
+    """Pre-train as the recipe says, into `folder`; a run that lies there goes on exactly where it stopped.
+
+    Args:
+        resume: "auto" goes on with a run in `folder`, "never" refuses one.
+    Returns:
+        0 when the run is finished, or the exit code of the signal that stopped it; its state is saved then.
+    Raises:
+        StoreError, ConfigError, CheckpointError; TrainingError for a loss that is not finite, naming objective and records.
+    """
+    check_store(store, recipe)
+    fabric = launch(recipe.training, devices, nodes)
+    say = watcher.say if fabric.is_global_zero else lambda message: None
+    corpus = corpus_of(store)
+    run = _set_up(recipe, store, folder, corpus, fabric, resume, say)
+    say(
+        f"{len(corpus)} pairs, {len(corpus.distinct)} distinct reports, {corpus.without_report} train records without a usable report; "
+        f"{sum(p.numel() for p in run.model.parameters()) / 1e6:.1f} M parameters; {run.steps} steps of "
+        f"{recipe.training.batch * recipe.training.accumulate * fabric.world_size} on {fabric.world_size} × {fabric.device}"
+    )
+    resumed = resume_state(folder / "checkpoints", run.model, run.optimiser, run.average, run.identity, say)
+    if resumed.step:
+        say(f"going on after step {resumed.step}")
+    with Interruption() as interruption:
+        _train(run, resumed.step, watcher, interruption)
+    if interruption.code is not None:
+        say(f"stopped by a signal; the state is saved, the same command goes on from here ({folder})")
+        return interruption.code
+    if fabric.is_global_zero:
+        _hand_on(run, store, corpus)
+    fabric.barrier()
+    return 0
+
+
+def train_step(run: Run, step: int) -> tuple[Losses, float]:
+    """Step number `step` (0-based): its batches, forward, backward, clipping, update. Returns the losses and the gradient norm."""
+    recipe, fabric = run.recipe, run.fabric
+    set_rate(run.optimiser, recipe.optimiser.rate * rate_factor(step, run.steps, recipe.optimiser))
+    run.optimiser.zero_grad(set_to_none=True)
+    share = 1.0 / recipe.training.accumulate
+    for part in range(recipe.training.accumulate):
+        micro_step = step * recipe.training.accumulate + part
+        batch = run.batches.batch(micro_step).to(fabric.device)
+        torch.manual_seed(torch_seed(recipe.seed, "dropout", micro_step, fabric.global_rank))
+        views, truth = batch.views(recipe.model.ecg.samples_per_token)
+        with fabric.no_backward_sync(run.wrapped, enabled=part + 1 < recipe.training.accumulate):
+            outputs = run.wrapped(views, frozenset(recipe.objectives.weights))
+            losses = total_loss(outputs, truth, recipe.objectives)
+            _refuse_unless_finite(losses, batch, step, fabric)
+            fabric.backward(losses.total * share)
+    norm = torch.nn.utils.clip_grad_norm_(run.model.parameters(), recipe.optimiser.clip or math.inf)
+    run.optimiser.step()
+    _update_average(run)
+    return losses, float(norm)
+
+
+def _set_up(
+    recipe: Recipe, store: Store, folder: Path, corpus: Corpus, fabric: Fabric, resume: str, say: Any  # noqa: ANN401
+) -> Run:
+    # One process makes what all of them read: the run's folder, tokenizer and table of negatives.
+    if fabric.is_global_zero:
+        open_run(folder, recipe, store, corpus, resume)
+        tokenizer_of(folder, recipe, corpus)
+        negatives_of(folder, recipe, corpus, say)
+    fabric.barrier()
+    tokenizer = tokenizer_of(folder, recipe, corpus)
+    table = negatives_of(folder, recipe, corpus, say)
+    model = model_of(recipe, tokenizer)
+    freeze_unused(model, frozenset(recipe.objectives.weights))
+    optimiser = build_optimiser(model, recipe.optimiser)
+    compiled = torch.compile(model) if recipe.training.compile else model
+    wrapped, optimiser = fabric.setup(compiled, optimiser)
+    batches = Batches(store, corpus, tokenizer, table, recipe, fabric.global_rank, fabric.world_size)
+    average = {n: t.detach().clone() for n, t in distinct_tensors(model).items()} if recipe.training.average else None
+    return Run(
+        recipe, fabric, batches, model, wrapped, optimiser, steps_of(recipe, len(corpus), fabric.world_size), average, folder,
+        {"store": store.sha256, "world": fabric.world_size},
+    )  # fmt: skip
+
+
+def steps_of(recipe: Recipe, pairs: int, world: int) -> int:
+    """Steps of the run: as the recipe says, or as many as its passes over the pairs take."""
+    training = recipe.training
+    if training.steps is not None:
+        return training.steps
+    assert training.epochs is not None
+    return max(1, round(training.epochs * pairs / (training.batch * training.accumulate * world)))
+
+
+def _train(run: Run, first: int, watcher: Watcher, interruption: Interruption) -> None:
+    training, fabric = run.recipe.training, run.fabric
+    log = MetricsLog(run.folder, first) if fabric.is_global_zero else None
+    since, seen, saved = time.perf_counter(), 0, first
+    per_step = training.batch * training.accumulate * fabric.world_size
+    for step in range(first, run.steps):
+        losses, norm = train_step(run, step)
+        done, seen = step + 1, seen + per_step
+        if log is not None and (done % training.log_every == 0 or done == run.steps):
+            now = time.perf_counter()
+            metrics = _metrics(run, losses, norm, seen / max(1e-9, now - since))
+            since, seen = now, 0
+            log.write({"step": done, **metrics})
+            watcher.step(done, run.steps, metrics)
+        if _anyone_stopped(run, interruption) or done % training.checkpoint_every == 0 or done == run.steps:
+            _save(run, done)
+            saved = done
+        if interruption.code is not None:
+            break
+    assert saved == run.steps or interruption.code is not None
+    if log is not None:
+        log.close()
+
+
+def _metrics(run: Run, losses: Losses, norm: float, rate: float) -> dict[str, float]:
+    parts = {name: float(value.detach()) for name, value in losses.parts.items()}
+    learning_rate = run.optimiser.param_groups[-1]["lr"]
+    return {
+        "loss": float(losses.total.detach()),
+        **parts,
+        "gradient_norm": norm,
+        "learning_rate": learning_rate,
+        "records_per_second": rate,
+    }
+
+
+def _refuse_unless_finite(losses: Losses, batch: Batch, step: int, fabric: Fabric) -> None:
+    """Stop before the update when a loss is not finite, on every process at once."""
+    finite = torch.isfinite(losses.total.detach()).float()
+    everywhere = fabric.all_reduce(finite, reduce_op="min") if fabric.world_size > 1 else finite
+    if bool(everywhere):
+        return
+    broken = [name for name, value in losses.parts.items() if not bool(torch.isfinite(value.detach()))] or ["another process's"]
+    raise TrainingError(
+        f"step {step + 1}",
+        f"loss {', '.join(broken)} is not finite; the batch's records: {', '.join(batch.records)}",
+        "the weights of the last checkpoint are intact: look at these records, or lower optimiser.rate",
+    )
+
+
+def _update_average(run: Run) -> None:
+    if run.average is None:
+        return
+    decay = run.recipe.training.average
+    with torch.no_grad():
+        for name, tensor in distinct_tensors(run.model).items():
+            run.average[name].lerp_(tensor.detach(), 1.0 - decay)
+
+
+def _anyone_stopped(run: Run, interruption: Interruption) -> bool:
+    """Whether any process was told to stop: then all of them stop after the same step."""
+    if run.fabric.world_size > 1:
+        code = torch.tensor(interruption.code or 0, device=run.fabric.device)
+        interruption.code = int(run.fabric.all_reduce(code, reduce_op="max")) or None
+    return interruption.code is not None
+
+
+def _save(run: Run, step: int) -> None:
+    if run.fabric.is_global_zero:
+        keep = run.recipe.training.keep_checkpoints
+        save_state(run.folder / "checkpoints", run.model, run.optimiser, run.average, step, run.identity, keep)
+    run.fabric.barrier()
+
+
+def _hand_on(run: Run, store: Store, corpus: Corpus) -> None:
+    """Publish the finished model: the averaged weights where there are any."""
+    if run.average is not None:
+        load_weights(run.model, run.average, run.folder)
+    details = {"step": run.steps, "store": store.sha256, "recipe": run.recipe.name, "seed": run.recipe.seed}
+    save_model(run.model, run.batches.tokenizer, run.folder / "model", details, model_card(run.recipe, store, corpus, run.steps))

@@ -1,0 +1,61 @@
+"""AdamW with weight decay on matrices only, the encoders at a rate of their own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from cmelt.config.settings import OptimiserSettings
+from cmelt.model.cmelt import CMeltModel
+
+ENCODERS = ("ecg_encoder.", "text_encoder.")
+#: Parts that only one objective trains.
+PARTS_OF = {"mlm": ("word_head.",), "mem": ("ecg_decoder.",), "etm": ("match_head.", "fusion.text_pooler.", "fusion.ecg_pooler.")}
+
+
+def freeze_unused(model: CMeltModel, objectives: frozenset[str]) -> None:
+    """Switch off the gradients of parts that no objective reaches: DDP waits for every weight that has one."""
+    idle = [part for name, parts in PARTS_OF.items() if name not in objectives for part in parts]
+    if not objectives & PARTS_OF.keys():
+        idle.append("fusion.")
+    if not objectives & {"ets", "info_nce"}:
+        idle += ["ecg_pooler.", "text_pooler."]
+    if "info_nce" not in objectives:
+        idle.append("contrast.log_temperature_scale")
+    if "ets" not in objectives:
+        idle += ["contrast.log_scale", "contrast.bias"]
+    last = len(model.fusion.text_layers) - 1
+    if objectives & PARTS_OF.keys() and "etm" not in objectives:
+        # Words come from the text stream's end, samples from the ECG's midway: the ECG's last layer feeds neither.
+        idle.append(f"fusion.ecg_layers.{last}.")
+        if "mlm" not in objectives:
+            idle += [f"fusion.{stream}_layers.{i}." for i in range(model.fusion.midway, last + 1) for stream in ("ecg", "text")]
+            if model.fusion.midway:
+                idle.append(f"fusion.text_layers.{model.fusion.midway - 1}.")
+    for name, parameter in model.named_parameters():
+        if name.startswith(tuple(idle)):
+            parameter.requires_grad_(False)
+
+
+def build_optimiser(model: CMeltModel, settings: OptimiserSettings) -> torch.optim.AdamW:
+    """AdamW over four groups: encoders or rest, matrices (decayed) or vectors (not)."""
+    groups: dict[tuple[bool, bool], list[torch.nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            groups.setdefault((name.startswith(ENCODERS), parameter.ndim >= 2), []).append(parameter)
+    listed: list[dict[str, Any]] = [
+        {
+            "params": parameters,
+            "share": settings.encoder_share if encoder else 1.0,
+            "weight_decay": settings.weight_decay if matrix else 0.0,
+        }
+        for (encoder, matrix), parameters in sorted(groups.items(), key=lambda item: item[0])
+    ]
+    return torch.optim.AdamW(listed, lr=settings.rate, betas=settings.betas, eps=settings.epsilon, fused=True)
+
+
+def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+    """Give every group its share of `rate`."""
+    for group in optimiser.param_groups:
+        group["lr"] = rate * group["share"]

@@ -1,0 +1,173 @@
+"""What a run needs before its first step: the pairs, a tokenizer, the table of negatives, a model. Kept in the run's folder."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from cmelt import __version__
+from cmelt.batches.corpus import Corpus
+from cmelt.batches.seeds import generator, torch_seed
+from cmelt.config import Recipe, to_mapping
+from cmelt.config.settings import ModelSettings
+from cmelt.errors import ConfigError, StoreError, TrainingError
+from cmelt.model.cmelt import CMeltModel
+from cmelt.model.configuration import CMeltConfig
+from cmelt.model.text_encoder import pretrained_text_encoder
+from cmelt.negatives import (
+    NegativeTable,
+    build_table,
+    coverage,
+    embed_distinct,
+    hf_encoder,
+    load_table,
+    lsa_encoder,
+    save_table,
+    text_only_accuracy,
+)
+from cmelt.publishing import published
+from cmelt.records.record import LEADS
+from cmelt.store import Store
+from cmelt.text import load_tokenizer, train_tokenizer
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+#: Settings that may change between a run and its continuation: they change what is written, not what is computed.
+FREE = ("log_every", "checkpoint_every", "keep_checkpoints")
+
+Say = Callable[[str], None]
+
+
+def check_store(store: Store, recipe: Recipe) -> None:
+    """Refuse a store that was prepared at another rate, length or lead order than the recipe's model takes."""
+    ecg = recipe.model.ecg
+    wanted, found = (ecg.rate, ecg.samples, LEADS[: ecg.leads]), (store.rate, store.samples, store.leads)
+    if wanted != found:
+        raise StoreError(
+            store.path,
+            f"holds {found[1]} samples at {found[0]:g} Hz, recipe {recipe.name} takes {wanted[1]} at {wanted[0]:g} Hz",
+            f"prepare it with --rate {wanted[0]:g}, or set model.ecg.rate and model.ecg.samples",
+        )
+
+
+def open_run(run: Path, recipe: Recipe, store: Store, corpus: Corpus, resume: str) -> None:
+    """Make the run's folder, or make sure that the one there is this very run.
+
+    Raises TrainingError where another run lies there, or (resume "never") any.
+    """
+    identity = _identity(recipe, store, corpus)
+    described = run / "run.json"
+    if not described.exists():
+        run.mkdir(parents=True, exist_ok=True)
+        _write_json(described, identity)
+        return
+    if resume == "never":
+        raise TrainingError(run, "holds a run already", "choose another --out, or go on with it: --resume auto")
+    try:
+        there = json.loads(described.read_text())
+    except ValueError:
+        raise TrainingError(described, "is not a run's description", "it was altered: choose another --out") from None
+    for key, value in identity.items():
+        if key != "version" and there.get(key) != value:
+            raise TrainingError(run, f"holds a run with another {key}", "choose another --out, or give the same recipe and data")
+
+
+def tokenizer_of(run: Path, recipe: Recipe, corpus: Corpus) -> PreTrainedTokenizerBase:
+    """The tokenizer the recipe names, or one trained on the run's own reports and kept with it."""
+    folder = run / "tokenizer"
+    if not folder.exists():
+        named = recipe.model.text.tokenizer or recipe.model.text.weights
+        if named:
+            tokenizer = load_tokenizer(named)
+        else:
+            tokenizer = train_tokenizer([corpus.distinct[g] for g in corpus.group], recipe.model.text.vocabulary)
+        with published(folder) as staging:
+            tokenizer.save_pretrained(staging)
+    return load_tokenizer(folder)
+
+
+def negatives_of(run: Path, recipe: Recipe, corpus: Corpus, say: Say) -> NegativeTable | None:
+    """The N3S table, built once for the run, with its coverage report beside it; None where no objective uses negatives."""
+    settings, folder = recipe.negatives, run / "negatives"
+    if settings.share == 0 or not recipe.objectives.weights.keys() & {"etm", "ets"}:
+        return None
+    if (folder / "coverage.json").exists():
+        return load_table(folder, corpus.distinct)
+    encode = lsa_encoder(corpus.distinct, seed=recipe.seed) if settings.encoder == "lsa" else hf_encoder(settings.encoder)
+    embeddings = embed_distinct(corpus.distinct, encode)
+    table = build_table(
+        embeddings,
+        strategy=settings.strategy,
+        candidates=settings.candidates,
+        band=settings.band if settings.strategy == "band" else None,
+        seed=recipe.seed,
+        counts=np.bincount(corpus.group, minlength=len(corpus.distinct)) if settings.strategy != "farthest" else None,
+    )
+    save_table(table, folder, corpus.distinct)
+    rng = generator(recipe.seed, "coverage")
+    covered = coverage(table, embeddings, corpus.group, len(corpus), rng)
+    guessed = text_only_accuracy(table, embeddings, corpus.group, rng)
+    _write_json(folder / "coverage.json", {"coverage": asdict(covered), "text_only": asdict(guessed)})
+    say(
+        f"negatives ({settings.strategy}): {covered.distinct} of {len(corpus.distinct)} reports serve in {covered.draws} draws, "
+        f"{covered.reachable:.0%} can; told from true ones without the ECG in {guessed.accuracy:.0%} of cases (50 % is honest)"
+    )
+    return table
+
+
+def model_of(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> CMeltModel:
+    """The model at step 0: fresh weights drawn from the seed, and the text encoder's published ones where named."""
+    torch.manual_seed(torch_seed(recipe.seed, "weights"))
+    pretrained = pretrained_text_encoder(recipe.model.text.weights) if recipe.model.text.weights else None
+    settings = _with_text_sizes(recipe.model, tokenizer, None if pretrained is None else pretrained.config.to_dict())
+    model = CMeltModel(CMeltConfig.of(settings, recipe.objectives.contrast))
+    if pretrained is not None:
+        model.text_encoder.load_state_dict(pretrained.state_dict())
+    if recipe.training.gradient_checkpointing:
+        model.ecg_encoder.gradient_checkpointing = True
+        model.text_encoder.gradient_checkpointing_enable()
+    return model.train()
+
+
+def _with_text_sizes(
+    settings: ModelSettings, tokenizer: PreTrainedTokenizerBase, published_sizes: dict[str, Any] | None
+) -> ModelSettings:
+    """The settings with the text encoder's real sizes: of the published weights, or of the vocabulary that was learned."""
+    if published_sizes is not None:
+        return replace(settings, text=replace(settings.text, architecture=published_sizes))
+    architecture = dict(settings.text.architecture)
+    if settings.text.tokenizer is None:
+        architecture["vocab_size"] = len(tokenizer)
+        architecture["pad_token_id"] = tokenizer.pad_token_id
+    elif architecture.get("vocab_size", len(tokenizer)) < len(tokenizer):
+        raise ConfigError("model.text.architecture.vocab_size", f"is below the tokenizer's {len(tokenizer)} pieces", "raise it")
+    return replace(settings, text=replace(settings.text, architecture=architecture))
+
+
+def _identity(recipe: Recipe, store: Store, corpus: Corpus) -> dict[str, Any]:
+    settings = to_mapping(recipe)
+    settings["training"] = {key: value for key, value in settings["training"].items() if key not in FREE}
+    return {
+        "version": __version__,
+        "recipe": settings,
+        "store": store.sha256,
+        "corpus": {
+            "pairs": len(corpus),
+            "distinct_reports": len(corpus.distinct),
+            "without_report": corpus.without_report,
+        },
+    }
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    draft = path.with_name(f".{path.name}-{os.getpid()}")
+    draft.write_text(json.dumps(content, indent=1))
+    draft.replace(path)
