@@ -1,0 +1,16 @@
+"""12-lead ECGs with reports, computed from stated conditions: ground truth for tests and the data of the demo."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+from cmelt.simulation.condition import Condition
+from cmelt.simulation.conditions import CONDITIONS
+from cmelt.simulation.simulate import simulate
+
+#: For every condition, phrases for prompts that no report contains.
+HELD_OUT_PHRASES: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
+    {name: condition.held_out for name, condition in CONDITIONS.items()}
+)
+
+__all__ = ["CONDITIONS", "HELD_OUT_PHRASES", "Condition", "simulate"]

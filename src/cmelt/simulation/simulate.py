@@ -1,0 +1,199 @@
+"""One record: a person, conditions, beats, the heart vector, electrodes and amplifier, the truth and a report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import ceil
+from types import MappingProxyType
+from zlib import crc32
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from cmelt.errors import ConfigError
+from cmelt.records.record import LEADS, Record
+from cmelt.simulation.complexes import Complex, conducted, heartbeat, premature
+from cmelt.simulation.condition import Condition, chosen, clash, with_implied
+from cmelt.simulation.conditions import CONDITIONS
+from cmelt.simulation.heart import Heart, person
+from cmelt.simulation.noise import band_limited, drawn_amplifier, drawn_disturbance, electrode_noise
+from cmelt.simulation.report import Measured, content_of, written
+from cmelt.simulation.timeline import Timeline
+from cmelt.simulation.torso import LEADS_FROM_ELECTRODES
+from cmelt.simulation.wave import sampled
+
+Array = NDArray[np.float64]
+
+#: Seconds simulated before and after the record, so that its ends are in mid-rhythm and no filter sees an edge.
+MARGIN = 1.0
+
+#: The heart vector is computed at this rate or above, then band-limited to the rate asked for.
+INNER_RATE = 500.0
+
+# Purposes of randomness: each has its own stream, so that a change in one leaves the others alone.
+_BEATS, _NOISE, _WORDS, _DRAW = range(4)
+
+
+def simulate(
+    seed: int,
+    conditions: Sequence[str] | None = None,
+    *,
+    patient: int | None = None,
+    rate: float = 500,
+    seconds: float = 10.0,
+    noise: float = 1.0,
+) -> Record:
+    """Compute a 12-lead ECG, its truth and its report.
+
+    Args:
+        seed: everything random follows from it; the same seed gives the same record.
+        conditions: names out of `CONDITIONS` ([] is normal); None draws them, about a third normal.
+        patient: whose heart and chest; None makes it the seed's own. Two records of a patient look alike.
+        rate: samples a second, at least 50; the same record at another rate.
+        seconds: length, 2 to 600.
+        noise: factor on all noise; 0 for none.
+
+    Returns:
+        A record with signal [12, round(rate * seconds)] float32 mV, labels "sim:NAME", report, age, sex and truth: rhythm,
+        rate_bpm, pr_ms (None where no P wave is conducted), qrs_ms, qt_ms (to the tangent's end of T), qtc_ms (Fridericia),
+        axis_deg, r_times and premature_r_times (s), p_times (s), conditions.
+
+    Raises:
+        ConfigError: unknown conditions, an impossible combination, or values out of range.
+    """
+    _check(seed, patient, rate, seconds, noise)
+    who = person(seed if patient is None else patient)
+    held = _drawn(seed, who.key) if conditions is None else chosen(conditions or ["normal"], CONDITIONS)
+    heart = who.heart
+    for condition in held:
+        heart = condition.change(heart, np.random.default_rng([who.key, crc32(condition.name.encode())]))
+    rng = np.random.default_rng([seed, _BEATS])
+    normal, early = conducted(heart), premature(heart)
+    beats = _beats(heart, rng, seconds)
+    pulses, qt = heartbeat(heart, beats, normal, early, rng)
+    samples = round(rate * seconds)
+    signal = _recorded(heart, pulses, np.random.default_rng([seed, _NOISE]), rate, samples, noise)
+    measured = _measured(beats, normal, early, qt, seconds)
+    names = with_implied((c.name for c in held), CONDITIONS)
+    labelled = [c for c in CONDITIONS.values() if c.name in names]
+    covered = frozenset({"atrial-flutter"} if any("atrial-flutter" in c.implies for c in held) else ())
+    words = np.random.default_rng([seed, _WORDS])
+    return Record(
+        signal=signal,
+        rate=float(rate),
+        leads=LEADS,
+        identifier=f"sim-{seed}",
+        report=written(content_of(labelled, covered, measured, words), words),
+        patient=f"sim-{who.key}",
+        age=who.age,
+        sex=who.sex,
+        labels=tuple(f"sim:{c.name}" for c in labelled),
+        origin=f"simulated, seed {seed}",
+        truth=_truth(beats, normal, early, measured, held, seconds),
+    )
+
+
+def _check(seed: int, patient: int | None, rate: float, seconds: float, noise: float) -> None:
+    if seed < 0 or (patient is not None and patient < 0):
+        raise ConfigError("seed", "seed and patient must not be negative", "give integers from 0 on")
+    if not 50 <= rate <= 4000:
+        raise ConfigError("rate", f"{rate} Hz", "give 50 to 4000 Hz")
+    if not 2 <= seconds <= 600:
+        raise ConfigError("seconds", f"{seconds} s", "give 2 to 600 s")
+    if not 0 <= noise <= 100:
+        raise ConfigError("noise", f"a factor of {noise}", "give 0 (none) to 100")
+
+
+def _pick(rng: Generator, options: list[Condition], counts: Sequence[float], held: list[Condition]) -> None:
+    """Add as many of the options as `counts` (probabilities of 0, 1, 2, …) says, each compatible with all held."""
+    for _ in range(int(rng.choice(len(counts), p=counts))):
+        free = [c for c in options if c not in held and not any(clash(c, h) for h in held)]
+        weights = np.array([c.weight for c in free])
+        if not weights.sum():
+            return
+        held.append(free[int(rng.choice(len(free), p=weights / weights.sum()))])
+
+
+def _drawn(seed: int, patient: int) -> tuple[Condition, ...]:
+    """What this patient has for good and what this record caught; normal where that is nothing (about a third)."""
+    held: list[Condition] = []
+    chronic = [c for c in CONDITIONS.values() if not c.episodic]
+    episodic = [c for c in CONDITIONS.values() if c.episodic]
+    _pick(np.random.default_rng([patient, 0xC0]), chronic, (0.56, 0.30, 0.12, 0.02), held)
+    _pick(np.random.default_rng([seed, _DRAW]), episodic, (0.59, 0.33, 0.08), held)
+    return chosen([c.name for c in held] or ["normal"], CONDITIONS)
+
+
+def _beats(heart: Heart, rng: Generator, seconds: float) -> Timeline:
+    """The rhythm over the record and its margins, ectopic beats put in."""
+    beats = heart.rhythm(heart, rng, -MARGIN - 2.0, seconds + MARGIN + 1.0)
+    for insert in heart.ectopy:
+        beats = insert(heart, rng, beats)
+    return beats
+
+
+def _recorded(heart: Heart, pulses: object, rng: Generator, rate: float, samples: int, noise: float) -> NDArray[np.float32]:
+    """[12, samples] millivolts: heart vector → electrodes, noise, leads."""
+    whole = samples + 2 * round(MARGIN * rate)
+    factor = max(1, ceil(INNER_RATE / rate))
+    vector = sampled(pulses, -MARGIN, rate * factor, whole * factor)  # type: ignore[arg-type]
+    amplifier = drawn_amplifier(rng)
+    kept = slice(round(MARGIN * rate), round(MARGIN * rate) + samples)
+    electrodes = heart.electrodes @ band_limited(vector, amplifier, rate, whole)[:, kept]
+    disturbance = drawn_disturbance(rng, noise)
+    if noise:
+        electrodes += electrode_noise(disturbance, amplifier.low_pass, rng, rate, samples, 0.0)
+    return (LEADS_FROM_ELECTRODES @ electrodes).astype(np.float32)
+
+
+def _within(times: Array, seconds: float) -> NDArray[np.bool_]:
+    return (times >= 0) & (times < seconds)
+
+
+def _measured(beats: Timeline, normal: Complex, early: Complex, qt: Array, seconds: float) -> Measured:
+    """Intervals of the beats inside the record."""
+    inside = _within(beats.qrs, seconds)
+    if not inside.any():
+        inside[:] = True
+    r = np.sort(np.concatenate([beats.qrs, beats.premature_qrs]))
+    seen = r[_within(r, seconds)]
+    interval = float(np.diff(seen if len(seen) > 1 else r).mean())
+    pr = beats.pr[inside & ~np.isnan(beats.pr)]
+    qt_s = float(np.median(qt[inside]))
+    return Measured(
+        rhythm=beats.rhythm,
+        rate_bpm=60 / interval,
+        pr_ms=1000 * float(np.median(pr)) if len(pr) else None,
+        qrs_ms=1000 * normal.duration,
+        qt_ms=1000 * qt_s,
+        qtc_ms=1000 * qt_s / float(np.cbrt(interval)),
+        axis_deg=normal.axis_deg,
+        regular=not len(pr) or float(np.ptp(pr)) < 0.02,
+    )
+
+
+def _truth(
+    beats: Timeline, normal: Complex, early: Complex, measured: Measured, held: tuple[Condition, ...], seconds: float
+) -> MappingProxyType[str, object]:
+    """What the simulator knows, read-only."""
+
+    def visible(times: Array) -> tuple[float, ...]:
+        return tuple(float(t) for t in np.sort(times[_within(times, seconds)]))
+
+    p = np.concatenate([beats.sinus_p, beats.premature_p])
+    return MappingProxyType(
+        {
+            "conditions": tuple(c.name for c in held),
+            "rhythm": measured.rhythm,
+            "rate_bpm": measured.rate_bpm,
+            "pr_ms": measured.pr_ms,
+            "qrs_ms": measured.qrs_ms,
+            "qt_ms": measured.qt_ms,
+            "qtc_ms": measured.qtc_ms,
+            "axis_deg": measured.axis_deg,
+            "r_times": visible(beats.qrs + normal.peak),
+            "premature_r_times": visible(beats.premature_qrs + early.peak),
+            "p_times": visible(p),
+        }
+    )
