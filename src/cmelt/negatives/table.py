@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +12,11 @@ import numpy as np
 
 from cmelt.errors import ConfigError, StoreError
 from cmelt.negatives.candidates import anywhere, banded, farthest
+from cmelt.publishing import published, verify
 
 Strategy = Literal["farthest", "band", "random"]
 
-MANIFEST = "table.json"
+ARRAY = "candidates.npy"
 
 
 @dataclass(frozen=True)
@@ -84,36 +83,14 @@ def draw(table: NegativeTable, groups: np.ndarray, rng: np.random.Generator) -> 
 
 
 def save_table(table: NegativeTable, folder: Path, distinct: Sequence[str]) -> None:
-    """Write the table into a folder; whoever reads meanwhile finds the old one or the new one, whole.
+    """Publish the table as a folder; one that is there already gives way.
 
     Args:
         distinct: the N reports it was built for; only their SHA-256 is kept.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    staged = folder / f".candidates-{os.getpid()}.npy"
-    with staged.open("wb") as file:
-        np.save(file, table.candidates, allow_pickle=False)
-        _sync(file.fileno())
-    checksum = _sha256_of_file(staged)
-    array = folder / f"candidates-{checksum[:16]}.npy"
-    staged.replace(array)
-    manifest = {
-        "strategy": table.strategy,
-        "band": table.band,
-        "seed": table.seed,
-        "reports_sha256": _sha256_of_reports(distinct),
-        "candidates": array.name,
-        "candidates_sha256": checksum,
-    }
-    draft = folder / f".table-{os.getpid()}.json"
-    with draft.open("w", encoding="utf-8") as file:
-        json.dump(manifest, file, indent=2)
-        file.flush()
-        _sync(file.fileno())
-    draft.replace(folder / MANIFEST)  # from here on the new table is the one that is read
-    for old in folder.glob("candidates-*.npy"):
-        if old != array:
-            old.unlink(missing_ok=True)
+    details = {"strategy": table.strategy, "band": table.band, "seed": table.seed, "reports_sha256": _sha256_of(distinct)}
+    with published(folder, details, replace=True) as staging:
+        np.save(staging / ARRAY, table.candidates, allow_pickle=False)
 
 
 def load_table(folder: Path, distinct: Sequence[str]) -> NegativeTable:
@@ -122,20 +99,12 @@ def load_table(folder: Path, distinct: Sequence[str]) -> NegativeTable:
     Raises:
         StoreError: it is missing, altered, or was built for other reports.
     """
-    try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        array = folder / str(manifest["candidates"])
-        checksum, reports, strategy, seed = (manifest[key] for key in ("candidates_sha256", "reports_sha256", "strategy", "seed"))
-        band = None if manifest["band"] is None else (float(manifest["band"][0]), float(manifest["band"][1]))
-    except FileNotFoundError as error:
-        raise StoreError(folder, "it holds no table of negatives", "build it anew") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise StoreError(folder / MANIFEST, "it is not a table's description", "delete the folder and build it anew") from error
-    if reports != _sha256_of_reports(distinct):
-        raise StoreError(folder, "the table was built for other reports", "delete the folder and build it anew")
-    if not array.exists() or _sha256_of_file(array) != checksum:
-        raise StoreError(array, "it is missing or its content has changed", "delete the folder and build it anew")
-    return NegativeTable(np.load(array, allow_pickle=False), strategy, band, int(seed))
+    manifest = verify(folder, StoreError)
+    if manifest.get("reports_sha256") != _sha256_of(distinct):
+        raise StoreError(folder, "the table of negatives was built for other reports", "delete the folder and build it anew")
+    candidates = np.load(folder / ARRAY, allow_pickle=False)
+    band = None if manifest["band"] is None else (float(manifest["band"][0]), float(manifest["band"][1]))
+    return NegativeTable(candidates, manifest["strategy"], band, int(manifest["seed"]))
 
 
 def _check(total: int, strategy: str, candidates: int, band: tuple[float, float] | None, counts: np.ndarray | None) -> None:
@@ -157,7 +126,7 @@ def _check(total: int, strategy: str, candidates: int, band: tuple[float, float]
         )
 
 
-def _sha256_of_reports(distinct: Sequence[str]) -> str:
+def _sha256_of(distinct: Sequence[str]) -> str:
     """Of the reports in their order; each one's length goes in, so that no two lists run together to the same text."""
     digest = hashlib.sha256()
     for report in distinct:
@@ -165,12 +134,3 @@ def _sha256_of_reports(distinct: Sequence[str]) -> str:
         digest.update(len(text).to_bytes(8, "little"))
         digest.update(text)
     return digest.hexdigest()
-
-
-def _sha256_of_file(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _sync(descriptor: int) -> None:
-    os.fsync(descriptor)

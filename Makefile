@@ -1,0 +1,47 @@
+# make demo      install, simulate ECGs, pre-train, evaluate: a report after a few minutes
+# make test      the quick suite            make test-all   the thorough one too
+# make lint      ruff and mypy              make bench      speed and memory
+#
+# Needs Python 3.11 or newer and make. PYTHON=… chooses another interpreter; TORCH_INDEX=… an index that has torch for your
+# device (the default index's build for Linux brings CUDA along: gigabytes that a CPU has no use for).
+
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+OUT ?= demo-output
+PYTHON ?= $(shell for python in python3.11 python3; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+
+.PHONY: install demo test test-all lint bench clean
+.DEFAULT_GOAL := test
+
+install: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@if [ -z "$(PYTHON)" ]; then echo "make: neither python3.11 nor python3 is Python 3.11 or newer; install one, or say where: make PYTHON=…" >&2; exit 1; fi
+	@$(PYTHON) -c 'import sys; sys.exit("make: $(PYTHON) is older than Python 3.11" if sys.version_info < (3, 11) else 0)'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -c constraints.txt $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch==2.13.0
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev]"
+	@touch $@
+
+demo: $(INSTALLED)
+	$(BIN)/cmelt demo --out $(OUT)
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest -q -m "not slow"
+
+test-all: $(INSTALLED)
+	$(BIN)/python -m pytest -q
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(INSTALLED)
+	@set -e; shopt -s nullglob; for benchmark in benchmarks/*.py; do echo "== $$benchmark"; $(BIN)/python "$$benchmark"; done
+
+clean:
+	rm -rf $(VENV) $(OUT) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
