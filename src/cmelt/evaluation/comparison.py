@@ -92,10 +92,10 @@ class Bench:
 
     def _roc(self, scores: Scores) -> Roc:
         curves = {
-            name: tuple(float(v) for v in metrics.roc_curve(scores[:, c], self.truth[:, c], ROC_GRID))
+            name: tuple(round(float(v), 4) for v in metrics.roc_curve(scores[:, c], self.truth[:, c], ROC_GRID))
             for c, name in enumerate(self.names)
         }
-        return Roc(tuple(float(v) for v in ROC_GRID), curves)
+        return Roc(tuple(round(float(v), 2) for v in ROC_GRID), curves)
 
 
 def shuffled_figure(bench: Bench, scores: Scores, patients: NDArray[np.int64], permutations: int, seed: int) -> Figure:

@@ -22,10 +22,14 @@ Progress = Callable[[int, int], None]
 class Embedder(Protocol):
     """A model that puts ECGs and texts into one space; unit vectors out, texts are cleaned inside."""
 
-    rate: float
-    samples: int
-    leads: tuple[str, ...]
-    identity: str
+    @property
+    def rate(self) -> float: ...
+    @property
+    def samples(self) -> int: ...
+    @property
+    def leads(self) -> tuple[str, ...]: ...
+    @property
+    def identity(self) -> str: ...
 
     def embed_ecgs(self, millivolts: NDArray[np.float32]) -> Vectors:
         """[n, leads, samples] millivolts → [n, D] unit vectors."""

@@ -100,6 +100,13 @@ def bundled_tasks() -> tuple[str, ...]:
     return (*sorted(path.stem for path in FOLDER.glob("*.yaml")), "simulated")
 
 
+def tasks_in(labels: Sequence[Sequence[str]]) -> list[Task]:
+    """The bundled tasks of which at least one label is among those of the records; none of them for labels of one's own."""
+    present = {label for carried in labels for label in carried}
+    tasks = (load_task(name) for name in bundled_tasks())
+    return [task for task in tasks if any(not present.isdisjoint(c.labels) for c in task.classes.values())]
+
+
 def _read(path: Path) -> Task:
     content: dict[str, Any] = read_yaml(path)
     _refuse_repeated_classes(path)

@@ -1,0 +1,125 @@
+"""`cmelt evaluate`: how good a model is, with intervals and controls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cmelt.cli.console import Progress, print_json, progress_of, say
+from cmelt.errors import StoreError
+
+if TYPE_CHECKING:
+    from cmelt.evaluation.protocol import Report
+    from cmelt.evaluation.results import Results
+    from cmelt.evaluation.tasks import Task
+    from cmelt.store import Store
+
+app = typer.Typer()
+
+
+@app.command()
+def evaluate(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run's folder, or a model's.", show_default=False)],
+    data: Annotated[Path, typer.Option("--data", help="The store to evaluate on.", show_default=False)],
+    task: Annotated[
+        list[str] | None, typer.Option(help="A bundled task or a task file; may be repeated. Default: all whose labels occur.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Where the report goes. Default: RUN/evaluation.")] = None,
+    fractions: Annotated[str, typer.Option(help="Shares of the training labels for linear probes.")] = "0.01,0.1,1",
+    draws: Annotated[int, typer.Option(min=1, help="Random draws for each share below 1.")] = 5,
+    probe: Annotated[bool, typer.Option("--probe/--no-probe", help="Whether to fit linear probes.")] = True,
+    splits: Annotated[str, typer.Option(help="Evaluate these splits, such as test. Default: the task's.")] = "",
+    bootstrap: Annotated[int, typer.Option(min=1, help="Replicates of the patient bootstrap.")] = 1000,
+    seed: Annotated[int, typer.Option(min=0, help="Of draws, replicates and the random control.")] = 0,
+    examples: Annotated[
+        bool, typer.Option("--examples/--no-examples", help="Whether the report shows ECGs with their report texts.")
+    ] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
+) -> None:
+    """Measure a model: zero-shot and linear probe, with patient intervals, beside a random-weights control.
+
+    cmelt evaluate runs/small --data ptbxl100 --task ptbxl-super
+    """
+    from cmelt.checkpoints import load_embedder
+    from cmelt.evaluation.evaluate import evaluate_tasks
+    from cmelt.evaluation.protocol import Protocol
+    from cmelt.evaluation.report import write_report
+    from cmelt.evaluation.report.writing import check_replaceable
+    from cmelt.store import open_store
+
+    folder = out or _default_folder(run)
+    check_replaceable(folder)
+    protocol = Protocol(_numbers(fractions) if probe else (), draws, bootstrap, seed, _words(splits))
+    store = open_store(data)
+    tasks = _tasks(task, store)
+    embedder, control = load_embedder(run), load_embedder(run, random=True, seed=seed)
+    with _stages() as progress:
+        results = evaluate_tasks(embedder, control, store, tasks, protocol, progress)
+    report = write_report(results, folder, loss_log=Path(run) / "metrics.jsonl", store=store if examples else None)
+    if as_json:
+        from cmelt.evaluation.results import envelope
+
+        print_json(envelope(results))
+    else:
+        _print_figures(results)
+    say(f"report: {report}")
+
+
+def _default_folder(run: str) -> Path:
+    """`evaluation` inside the run's folder; beside the caller where RUN is a name and no folder."""
+    return Path(run) / "evaluation" if Path(run).is_dir() else Path(f"{Path(run).name}-evaluation")
+
+
+def _tasks(names: list[str] | None, store: Store) -> list[Task]:
+    from cmelt.evaluation.tasks import bundled_tasks, load_task, tasks_in
+
+    if names:
+        return [load_task(name) for name in names]
+    tasks = tasks_in(store.index["labels"].tolist())
+    if not tasks:
+        fault = "none of its labels belongs to a bundled task"
+        raise StoreError(store.path, fault, f"give a task file with --task (bundled: {', '.join(bundled_tasks())})")
+    return tasks
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(word) for word in _words(text))
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a list of numbers such as 0.01,0.1,1", param_hint="--fractions") from None
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+@contextmanager
+def _stages() -> Iterator[Report]:
+    """Progress of one stage after another: each stage's bar ends before the next begins."""
+    with ExitStack() as open_bar:
+        current: list[tuple[str, Progress]] = []
+
+        def report(stage: str, done: int, total: int) -> None:
+            if not current or current[0][0] != stage:
+                open_bar.close()
+                unit = "records" if stage.startswith("embedding") else "shares"
+                current[:] = [(stage, open_bar.enter_context(progress_of(stage, unit)))]
+            current[0][1](done, total)
+
+        yield report
+
+
+def _print_figures(results: list[Results]) -> None:
+    """One line a measurement: the model, its interval, and the random-weights control's."""
+    from cmelt.evaluation.report.page import headline_rows
+
+    print(f"{'macro AUROC':<38}{'model':<24}random weights")
+    for name, comparison in headline_rows(results):
+        cells = [
+            f"{f.value:.3f} [{f.low:.3f}, {f.high:.3f}]" for f in (comparison.model.macro_auroc, comparison.random.macro_auroc)
+        ]
+        print(f"{name:<38}{cells[0]:<24}{cells[1]}")

@@ -1,0 +1,97 @@
+"""Figures as HTML tables: every value with its interval, every control beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from html import escape
+
+import numpy as np
+
+from cmelt.evaluation.metrics import Figure
+from cmelt.evaluation.results import Comparison, Results
+
+
+def table(head: Sequence[str], rows: Iterable[str]) -> str:
+    """A table that scrolls sideways where the screen is narrow; `rows` are finished <tr> elements."""
+    cells = "".join(f"<th>{name}</th>" for name in head)
+    return f'<div class="scroll"><table><thead><tr>{cells}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
+
+
+def number(figure: Figure | None) -> str:
+    """ "0.843 [0.81, 0.87]" with the interval set small; a dash where there is none."""
+    if figure is None or not np.isfinite(figure.value):
+        return "–"
+    interval = f" <small>[{figure.low:.3f}, {figure.high:.3f}]</small>" if np.isfinite(figure.low) else ""
+    return f"{figure.value:.3f}{interval}"
+
+
+def difference(figure: Figure) -> str:
+    """Like `number`, with signs."""
+    return f"{figure.value:+.3f} <small>[{figure.low:+.3f}, {figure.high:+.3f}]</small>".replace("-", "−")
+
+
+def overview_table(results: Sequence[Results]) -> str:
+    """One line a task and way of measuring: model, control, their paired difference."""
+    rows = []
+    for r in results:
+        for scoring, comparison in sorted(r.zero_shot.items(), key=lambda item: item[0] != r.headline):
+            word = "against negative prompts" if scoring == "contrast" else "raw similarity"
+            rows.append(_overview_row(f"{r.name}, zero-shot, {word}", comparison))
+        for probe in r.probes:
+            rows.append(
+                _overview_row(f"{r.name}, linear probe, {share(probe.fraction)} ({probe.records} records)", probe.comparison)
+            )
+    head = ("macro AUROC", "model", "random weights", "difference", "shuffled ECGs", "text only")
+    return table(head, rows)
+
+
+def _overview_row(name: str, comparison: Comparison) -> str:
+    text_only = "–" if comparison.text_only is None else f"{comparison.text_only:.3f}"
+    cells = [
+        f"<td>{escape(name)}</td>",
+        f"<td>{number(comparison.model.macro_auroc)}</td>",
+        f'<td class="control">{number(comparison.random.macro_auroc)}</td>',
+        f"<td>{difference(comparison.gain)}</td>",
+        f'<td class="control">{number(comparison.shuffled)}</td>',
+        f'<td class="control">{text_only}</td>',
+    ]
+    return f"<tr>{''.join(cells)}</tr>"
+
+
+def class_table(result: Results, comparison: Comparison) -> str:
+    """One line a class: how often it occurs, and both areas for the model and the control."""
+    head = ("class", "positive", "prevalence", "AUROC", "random weights", "average precision", "random weights")
+    model, random = comparison.model, comparison.random
+    rows = [
+        f'<tr class="mean"><td>mean of {len(model.classes)}</td><td></td><td></td><td>{number(model.macro_auroc)}</td>'
+        f'<td class="control">{number(random.macro_auroc)}</td><td>{number(model.macro_auprc)}</td>'
+        f'<td class="control">{number(random.macro_auprc)}</td></tr>'
+    ]
+    for name, figures in model.classes.items():
+        count, other = result.counts[name], random.classes[name]
+        rows.append(
+            f"<tr><td>{escape(name)}</td><td>{count.positives}</td><td>{count.prevalence:.1%}</td><td>{number(figures.auroc)}</td>"
+            f'<td class="control">{number(other.auroc)}</td><td>{number(figures.auprc)}</td>'
+            f'<td class="control">{number(other.auprc)}</td></tr>'
+        )
+    return table(head, rows)
+
+
+def probe_table(result: Results) -> str:
+    """One line a share of the training labels."""
+    head = ("training labels", "records", "draws", "AUROC", "random weights", "difference", "average precision", "chosen C")
+    rows = []
+    for probe in result.probes:
+        c = probe.comparison
+        chosen = ", ".join(f"{s:g}" for s in sorted(set(probe.strengths)))
+        rows.append(
+            f"<tr><td>{share(probe.fraction)}</td><td>{probe.records}</td><td>{len(probe.seeds)}</td>"
+            f'<td>{number(c.model.macro_auroc)}</td><td class="control">{number(c.random.macro_auroc)}</td>'
+            f"<td>{difference(c.gain)}</td><td>{number(c.model.macro_auprc)}</td><td>{chosen}</td></tr>"
+        )
+    return table(head, rows)
+
+
+def share(fraction: float) -> str:
+    """0.01 → "1 %"."""
+    return f"{fraction * 100:g} %"
