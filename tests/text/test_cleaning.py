@@ -28,6 +28,7 @@ from cmelt.text import clean_report, usable
         ("q waves in ii,,iii, avf .", "q waves in ii,iii, avf"),
         ("es uniform ,vorhof-es", "es uniform, vorhof-es"),
         ("st-hebung v1 - v4", "st-hebung v1-v4"),
+        ("Sinus rhythm | Left axis deviation | Abnormal ECG", "sinus rhythm. left axis deviation. abnormal ecg"),
         ("path.ekg, ruhe-ekg", "path.ecg, ruhe-ecg"),
         ("", ""),
         ("  ***  ", ""),
@@ -70,7 +71,7 @@ def test_label_codes_in_the_report_are_not_shown_to_the_model(raw: str) -> None:
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.text(alphabet="abcäöü ekgv1234,.;:-()*=!#'\"46\n", max_size=80))
+@given(st.text(alphabet="abcäöü ekgv1234,.;:-()*=!#|'\"46\n", max_size=80))
 def test_cleaning_a_clean_report_changes_nothing(text: str) -> None:
     once = clean_report(text)
     assert clean_report(once) == once

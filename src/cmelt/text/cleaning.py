@@ -20,6 +20,8 @@ _AMPLIFIER = re.compile(r"(?<![\w.,:])(?:[1-9]\.\d\d|4\.4)\s*(?:u(?:n\w*)?(?:\s+
 _STAMP = re.compile(r"\bunbestätigter\s+bericht\b|\bunconfirmed\s+(?:report|diagnosis)\b|\bunconfirmed(?=\W*$)")
 
 _ADORNMENT = re.compile(r"\*+|=-|-=|-{2,}|={2,}|_{2,}|!+|ó[¬©¿½]|[`\\|¬©¿]")
+# Machine statements set side by side: "sinus rhythm | left axis deviation".
+_STATEMENT_BAR = re.compile(r"\s+\|+\s+")
 _LEAD_RANGE = re.compile(r"\b(v[1-6]) ?- ?(v?[1-6])\b")
 _QUOTES = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "–": "-", "—": "-", "−": "-"})
 
@@ -55,7 +57,7 @@ def usable(report: str) -> bool:
 def _clean_once(text: str) -> str:
     text = _LABEL_CODES.sub("", text)
     text = _LOST_UMLAUT.sub("ü", text)
-    text = _ADORNMENT.sub(" ", text)
+    text = _ADORNMENT.sub(" ", _STATEMENT_BAR.sub(". ", text))
     text = _STAMP.sub(" ", _AMPLIFIER.sub("", text))
     return _tidy(text.replace("ekg", "ecg"))
 
