@@ -1,64 +1,104 @@
-"""`cmelt prepare`: a dataset into a store."""
+"""`cmelt prepare`: a dataset into a store. A new source is one command here."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from cmelt.cli.console import print_json, progress_of, say
+from cmelt.cli.store_options import StoreOptions, with_store_options
 from cmelt.sources.source import Source
 
-app = typer.Typer(no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True, add_completion=False)
 
 
 @app.callback()
 def prepare() -> None:
     """Turn a dataset into a store.
 
-    cmelt prepare ptb-xl ./ptb-xl --out ptbxl100
+    Example: cmelt prepare ptb-xl ./ptb-xl --out ptbxl100
+
+    Started again after an interruption it keeps the finished shards.
+
+    Records that cannot be used are listed in STORE/quarantine.jsonl with the reason, and counted.
     """
 
 
-_Out = Annotated[Path, typer.Option("--out", help="The store to make.", show_default=False)]
-_Seconds = Annotated[float, typer.Option(help="Length of every record; shorter ones are padded, longer ones cropped.")]
-_Crop = Annotated[Literal["first", "centre"], typer.Option(help="Which stretch of a longer record.")]
-_Workers = Annotated[int, typer.Option(min=1, help="Processes.")]
-_ShardRecords = Annotated[int, typer.Option(min=1, help="Records a shard.")]
-_PatientKey = Annotated[
-    str, typer.Option(help="Key of the patients' hashes; give one of your own where patient numbers are secret.")
-]
-_Force = Annotated[bool, typer.Option("--force", help="Replace an existing store, once the new one is complete.")]
-_Strict = Annotated[bool, typer.Option("--strict", help="Exit 1 when a record was left out.")]
-_Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-
-_KEY = "cmelt"
-_SHARD = 512
-
-
-def _run(
-    source: Source,
-    out: Path,
-    settings: tuple[float, float, Literal["first", "centre"], str],
-    work: tuple[int, int, bool],
-    strict: bool,
-    as_json: bool,
+@app.command("ptb-xl")
+@with_store_options
+def ptb_xl(
+    folder: Annotated[Path, typer.Argument(help="Where ptbxl_database.csv lies.", show_default=False)],
+    store: StoreOptions,
+    rate: Annotated[int, typer.Option(help="100 (from records100) or 500 (from records500).")] = 100,
 ) -> None:
-    """Prepare and report. `settings` are rate, seconds, crop, key; `work` workers, records a shard, force."""
+    """PTB-XL, with its reports, statements and official folds.
+
+    Example: cmelt prepare ptb-xl ./ptb-xl --out ptbxl100
+    """
+    if rate not in (100, 500):
+        raise typer.BadParameter("PTB-XL has files at 100 and 500 Hz", param_hint="--rate")
+    from cmelt.sources.ptb_xl import PtbXl
+
+    _prepare(PtbXl(str(folder), float(rate)), float(rate), store)
+
+
+@app.command()
+@with_store_options
+def folder(
+    tree: Annotated[Path, typer.Argument(metavar="DIR", help="The folder that holds the records.", show_default=False)],
+    store: StoreOptions,
+    table: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV or parquet with the column record and, where there are, patient, report, labels, split, age, sex."
+        ),
+    ] = None,
+    rate: Annotated[float, typer.Option(help="Hz of the store; records are resampled to it.")] = 100.0,
+) -> None:
+    """Your own archive: a tree of WFDB records beside a table of reports, labels, patients.
+
+    Example: cmelt prepare folder ./archive --table ./archive/table.csv --out archive100
+    """
+    from cmelt.sources.folder import Folder
+
+    _prepare(Folder(str(tree), None if table is None else str(table), rate), rate, store)
+
+
+@app.command()
+@with_store_options
+def simulated(
+    store: StoreOptions,
+    records: Annotated[int, typer.Option(min=1, help="How many ECGs.")] = 2000,
+    patients: Annotated[int, typer.Option(min=0, help="Of how many patients; 0: about 1.5 records each.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same records.")] = 0,
+    rate: Annotated[float, typer.Option(help="Hz of the store, and of the simulation.")] = 100.0,
+) -> None:
+    """Simulated ECGs with reports, from known conditions.
+
+    Example: cmelt prepare simulated --out simulated100 --records 2000
+    """
+    from cmelt.sources.simulated import Simulated
+
+    _prepare(Simulated(records, patients, seed, rate, store.seconds), rate, store)
+
+
+def _prepare(source: Source, rate: float, store: StoreOptions) -> None:
+    """Prepare the store and report what came of it."""
     from cmelt.store.prepare import prepare_store
     from cmelt.store.shard import ShardSettings
 
-    workers, shard_records, force = work
+    settings = ShardSettings(rate, store.seconds, store.crop, store.patient_key)
     with progress_of(f"preparing {source.name}") as progress:
         prepared = prepare_store(
             source,
-            out,
-            ShardSettings(*settings),
-            workers=workers,
-            shard_records=shard_records,
-            force=force,
+            store.out,
+            settings,
+            workers=store.workers,
+            shard_records=store.shard_records,
+            force=store.force,
             progress=progress,
         )
     if prepared.shards_kept:
@@ -69,35 +109,10 @@ def _run(
         say(f"warning: {warning}")
     for reason, count in prepared.reasons.items():
         say(f"left out {count}: {reason}")
-    if as_json:
+    if store.as_json:
         print_json(asdict(prepared))
     else:
-        print(f"{prepared.records} records in {prepared.path}, {prepared.quarantined} left out (quarantine.jsonl)")
-    if strict and prepared.quarantined:
+        print(f"{prepared.records} records in {prepared.path}, {prepared.quarantined} left out")
+    if store.strict and prepared.quarantined:
+        say("some records were left out, which --strict does not accept")
         raise typer.Exit(1)
-
-
-@app.command("ptb-xl")
-def ptb_xl(
-    folder: Annotated[Path, typer.Argument(help="Where ptbxl_database.csv lies.", show_default=False)],
-    out: _Out,
-    rate: Annotated[int, typer.Option(help="100 (records100) or 500 (records500).")] = 100,
-    seconds: _Seconds = 10.0,
-    crop: _Crop = "first",
-    workers: _Workers = 2,
-    shard_records: _ShardRecords = _SHARD,
-    patient_key: _PatientKey = _KEY,
-    force: _Force = False,
-    strict: _Strict = False,
-    as_json: _Json = False,
-) -> None:
-    """PTB-XL, with its reports, statements and official folds.
-
-    cmelt prepare ptb-xl ./ptb-xl --out ptbxl100
-    """
-    if rate not in (100, 500):
-        raise typer.BadParameter("PTB-XL has files at 100 and 500 Hz", param_hint="--rate")
-    from cmelt.sources.ptb_xl import PtbXl
-
-    source = PtbXl(str(folder), float(rate))
-    _run(source, out, (float(rate), seconds, crop, patient_key), (workers, shard_records, force), strict, as_json)

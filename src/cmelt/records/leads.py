@@ -21,8 +21,9 @@ from cmelt.records.record import LEADS, LIMB_LEADS, Record, Signal
 #: Each limb lead as a mixture of (I, II), in the order of LIMB_LEADS.
 LIMB_MIXTURES: NDArray[np.float64] = np.array([[1, 0], [0, 1], [-1, 1], [-0.5, -0.5], [1, -0.5], [-0.5, 1]])
 
-#: Residual over RMS up to which limb leads obey Einthoven; between the two measured ends (0.03 right, 1.4 wrong).
-CONSISTENT_BELOW = 0.25
+#: Up to this the limb leads obey Einthoven: on 2,733 real records right names leave under 0.01, an exchange of two
+#: over 0.15 in 99 of 100.
+CONSISTENT_BELOW = 0.05
 
 _SPELLINGS = {name.upper(): name for name in LEADS}
 _PREFIX = re.compile(r"^(MDC[_ ]ECG[_ ]LEAD|MDC[_ ]ECG|ECG[_ ]LEAD|LEAD|ECG)[_ \-]*", re.IGNORECASE)
@@ -91,7 +92,7 @@ def check_limb_leads(signal: Signal, leads: Sequence[str]) -> LimbCheck:
     if not measured.any():
         return LimbCheck(float("nan"), tuple(usable))
     stacked = stacked[:, measured]
-    stacked -= np.median(stacked, axis=1, keepdims=True)
+    stacked -= stacked.mean(axis=1, keepdims=True)  # the mean, since medians do not obey Einthoven
     gram = stacked @ stacked.T / stacked.shape[1]
     error = _relation_error(gram, usable)
     if error <= CONSISTENT_BELOW:

@@ -12,11 +12,13 @@ from cmelt.records.record import LEADS, Record, Signal
 
 #: A lead that moves no more than this is an unplugged one (two steps of a 5 µV converter), mV.
 FLAT_SPAN_MV = 0.010
-#: An amplifier's rail: the extreme value held at least this long ...
+#: An amplifier's rail: the extreme value held at least this long, at least so many samples, this far from the lead's middle.
 RAIL_SECONDS = 0.02
-#: ... and for this much of the record, further than this from the lead's middle.
-RAIL_SHARE = 0.002
+RAIL_SAMPLES = 5
 RAIL_MV = 1.0
+#: Filters hold the first and last value of a record; a rail that is met there is met steeply: by this share of its height
+#: within RAIL_SECONDS.
+RAIL_JUMP = 0.25
 
 
 def is_flat(row: NDArray[np.float32]) -> bool:
@@ -31,24 +33,34 @@ def is_clipped(row: NDArray[np.float32], rate: float) -> bool:
     if finite.size == 0:
         return False
     middle = float(np.median(finite))
-    shortest = max(3, round(RAIL_SECONDS * rate))
+    shortest = max(RAIL_SAMPLES, round(RAIL_SECONDS * rate))
     for rail in (float(finite.max()), float(finite.min())):
-        if abs(rail - middle) < RAIL_MV:
-            continue
-        held = sum(length for length in _run_lengths(finite == rail) if length >= shortest)
-        if held >= max(shortest, RAIL_SHARE * finite.size):
+        height = abs(rail - middle)
+        plateaus = [(start, stop) for start, stop in _runs(finite == rail) if stop - start >= shortest]
+        if height >= RAIL_MV and any(_is_rail(finite, plateau, shortest, RAIL_JUMP * height) for plateau in plateaus):
             return True
     return False
 
 
+def _is_rail(row: NDArray[np.float32], plateau: tuple[int, int], within: int, jump: float) -> bool:
+    """Whether a plateau (start, stop) of `row` is more than a filter holding the record's first or last value."""
+    start, stop = plateau
+    if start > 0 and stop < row.size:
+        return True
+    before = abs(float(row[start] - row[max(start - within, 0)]))
+    after = abs(float(row[stop - 1] - row[min(stop - 1 + within, row.size - 1)]))
+    return max(before, after) >= jump
+
+
 def longest_gap(row: NDArray[np.float32]) -> int:
     """The longest run of NaN in `row` [samples], in samples."""
-    return max(_run_lengths(~np.isfinite(row)), default=0)
+    return max((stop - start for start, stop in _runs(~np.isfinite(row))), default=0)
 
 
-def _run_lengths(mask: NDArray[np.bool_]) -> list[int]:
+def _runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Where `mask` [samples] is true, as (start, stop)."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
-    return [int(length) for length in edges[1::2] - edges[::2]]
+    return [(int(start), int(stop)) for start, stop in zip(edges[::2], edges[1::2], strict=True)]
 
 
 def quality_flags(record: Record) -> tuple[str, ...]:

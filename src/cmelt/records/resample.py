@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from cmelt.records.record import Signal
 
-#: Zero crossings of the sinc on either side, and the Kaiser shape: 80 dB down, the pass band flat to 0.9 of the new limit.
+#: Zero crossings of the sinc on either side, and the Kaiser shape: flat to 0.85 of the lower Nyquist limit, 80 dB down above it.
 _CROSSINGS = 32
 _KAISER = 8.0
 
@@ -37,5 +37,5 @@ def _low_pass(up: int, down: int) -> NDArray[np.float64]:
     from scipy.signal import firwin
 
     widest = max(up, down)
-    # The Kaiser transition is (80 − 7.95) / (2.285 · 2π · taps) of the rate: its upper end falls on the new Nyquist limit.
+    # Half power at 0.92 of the limit: the transition then ends on the limit itself, and nothing folds back.
     return firwin(2 * _CROSSINGS * widest + 1, 0.92 / widest, window=("kaiser", _KAISER))

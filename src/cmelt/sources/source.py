@@ -34,11 +34,19 @@ class Entry:
 
 @dataclass(frozen=True)
 class Listing:
-    """What a source holds. `missing_files` counts rows of its table that have no files in this copy."""
+    """What a source holds.
+
+    Attributes:
+        entries: every record, in an order that does not change from one listing to the next.
+        missing_files: rows of its table that have no files in this copy.
+        notes: conventions of its columns, for the manifest.
+        warnings: what the user should look at.
+    """
 
     entries: tuple[Entry, ...]
     missing_files: int = 0
     notes: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
 
 @runtime_checkable

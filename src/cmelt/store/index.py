@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from cmelt.store.identity import patient_hash, split_of
+from cmelt.store.patients import patient_hash, split_of
 
 #: Which split keeps a signal that several claim: the one that judges goes first.
 _PROTECTED = {"test": 0, "validation": 1, "train": 2}

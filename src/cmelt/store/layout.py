@@ -15,6 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from cmelt.errors import StoreError
+
 MANIFEST = "manifest.json"
 INDEX = "index.parquet"
 QUARANTINE = "quarantine.jsonl"
@@ -41,7 +43,7 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def identity(manifest: Mapping[str, Any]) -> str:
+def manifest_sha256(manifest: Mapping[str, Any]) -> str:
     """SHA-256 of the manifest without its own field `sha256`: the identity of the store."""
     return hashlib.sha256(canonical_json({key: value for key, value in manifest.items() if key != "sha256"})).hexdigest()
 
@@ -49,12 +51,15 @@ def identity(manifest: Mapping[str, Any]) -> str:
 def write_synced(path: Path, content: bytes) -> None:
     """Write `content` to `path` at once: a reader, or a kill, sees the whole file or none."""
     staged = path.with_name(path.name + ".part")
-    with staged.open("wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    staged.replace(path)
-    sync_folder(path.parent)
+    try:
+        with staged.open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        staged.replace(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise StoreError(path, f"cannot be written: {error.strerror}", "make room, or choose another place") from error
 
 
 def sync_folder(folder: Path) -> None:

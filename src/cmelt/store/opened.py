@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from cmelt.errors import StoreError
 from cmelt.sources.source import SPLITS
-from cmelt.store.layout import FORMAT, INDEX, MANIFEST, QUARANTINE, VERSION, identity, sha256_of, shard_file
+from cmelt.store.layout import FORMAT, INDEX, MANIFEST, QUARANTINE, VERSION, manifest_sha256, sha256_of, shard_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -193,6 +193,6 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
         raise StoreError(path, "is not the manifest of a store", "make one with `cmelt prepare`")
     if manifest.get("version") != VERSION:
         raise StoreError(path, f"store version {manifest.get('version')}, this program reads {VERSION}", "prepare it again")
-    if manifest.get("sha256") != identity(manifest):
+    if manifest.get("sha256") != manifest_sha256(manifest):
         raise StoreError(path, "does not match its own SHA-256", _REMEDY)
     return manifest

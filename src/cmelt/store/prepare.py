@@ -14,8 +14,7 @@ from typing import Any
 
 from cmelt.errors import StoreError
 from cmelt.records.record import LEADS
-from cmelt.sources.source import Source
-from cmelt.store.identity import patient_hash
+from cmelt.sources.source import Listing, Source
 from cmelt.store.index import index_bytes, left_out_entry, settle_groups
 from cmelt.store.layout import (
     FORMAT,
@@ -25,12 +24,13 @@ from cmelt.store.layout import (
     QUARANTINE,
     VERSION,
     canonical_json,
-    identity,
+    manifest_sha256,
     sha256_of,
     shard_file,
     sync_folder,
     write_synced,
 )
+from cmelt.store.patients import patient_hash
 from cmelt.store.publish import publish
 from cmelt.store.shard import ShardSettings, ShardTask, is_done
 from cmelt.store.workers import run_shards
@@ -102,8 +102,9 @@ def prepare_store(
             )
             raise StoreError(target, f"none of {len(listing.entries)} records can be used: {reasons}", "correct the source")
         manifest = _write_tables(staging / "store", rows, quarantine, receipts)
-        manifest |= _description(source, settings, warnings, listing.missing_files, dict(listing.notes))
-        manifest["sha256"] = identity(manifest)
+        warnings = [*listing.warnings, *warnings]
+        manifest |= _description(source, listing, settings, warnings)
+        manifest["sha256"] = manifest_sha256(manifest)
         write_synced(staging / "store" / MANIFEST, json.dumps(manifest, indent=2, ensure_ascii=False).encode() + b"\n")
         _drop_strays(staging / "store", manifest["files"])
         publish(staging / "store", target)
@@ -135,7 +136,10 @@ def _check_settings(settings: ShardSettings, workers: int, shard_records: int) -
 @contextmanager
 def _only_one(staging: Path) -> Iterator[None]:
     """Hold the staging folder for this process alone, and remove it when the work is published."""
-    staging.mkdir(exist_ok=True)
+    try:
+        staging.mkdir(exist_ok=True)
+    except OSError as error:
+        raise StoreError(staging.parent, f"cannot be written: {error.strerror}", "choose another place") from error
     with (staging / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -195,13 +199,12 @@ def _write_tables(
     }
 
 
-def _description(
-    source: Source, settings: ShardSettings, warnings: Sequence[str], missing_files: int, notes: Any
-) -> dict[str, Any]:
+def _description(source: Source, listing: Listing, settings: ShardSettings, warnings: Sequence[str]) -> dict[str, Any]:
+    facts = {"missing_files": listing.missing_files, "notes": dict(listing.notes)}
     return {
         "format": FORMAT,
         "version": VERSION,
-        "source": {"name": source.name, "settings": dict(source.settings), "missing_files": missing_files, "notes": notes},
+        "source": {"name": source.name, "settings": dict(source.settings), **facts},
         "rate": settings.rate,
         "seconds": settings.seconds,
         "samples": round(settings.rate * settings.seconds),

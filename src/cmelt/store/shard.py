@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cmelt import __version__
 from cmelt.errors import CMeltError
 from cmelt.records.leads import lead_name
 from cmelt.records.record import LEADS, Record
 from cmelt.records.standard import Crop, StandardRecord, standardise
 from cmelt.sources.source import Entry, Source
-from cmelt.store.identity import patient_hash, split_of
 from cmelt.store.layout import MICROVOLTS_PER_STEP, VERSION, canonical_json, sha256_of, write_synced
+from cmelt.store.patients import patient_hash, split_of
 
 _STEPS = 32767
 
@@ -62,7 +63,9 @@ class ShardTask:
 
     def fingerprint(self) -> str:
         """Changes with the settings, the entries, or the files behind them."""
-        digest = hashlib.sha256(canonical_json([VERSION, asdict(self.settings), self.source.name, dict(self.source.settings)]))
+        digest = hashlib.sha256(
+            canonical_json([VERSION, __version__, asdict(self.settings), self.source.name, dict(self.source.settings)])
+        )
         for entry in self.entries:
             digest.update(canonical_json([asdict(entry), self.source.stamp(entry)]))
         return digest.hexdigest()

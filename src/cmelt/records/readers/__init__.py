@@ -52,11 +52,11 @@ def read_ecg(path: str | Path) -> Record:
 
 
 def _existing(path: Path) -> Path:
-    if path.is_dir():
-        raise RecordError(path, "is a folder, not a record", "name one record; `cmelt prepare folder` takes folders")
-    if path.exists():
+    if path.is_file():
         return path
     header = path.with_name(path.name + ".hea")
-    if header.exists():
+    if header.is_file():
         return header
+    if path.is_dir():
+        raise RecordError(path, "is a folder, not a record", "name one record; `cmelt prepare folder` takes folders")
     raise RecordError(path, "no such file", "give the file, or a WFDB record's path without extension")

@@ -103,7 +103,13 @@ def _read_format_16(header: Header, header_path: Path, samples: int) -> NDArray[
     for file in dict.fromkeys(line.file for line in header.signals):
         rows = [row for row, line in enumerate(header.signals) if line.file == file]
         offset = header.signals[rows[0]].offset
-        flat = np.fromfile(header_path.with_name(file), dtype="<i2", count=samples * len(rows), offset=offset)
+        path = header_path.with_name(file)
+        try:
+            flat = np.fromfile(path, dtype="<i2", count=samples * len(rows), offset=offset)
+        except OSError as error:
+            raise RecordError(path, f"cannot be read: {error.strerror}", "check its permissions") from error
+        if flat.size != samples * len(rows):
+            raise RecordError(path, "changed while it was read", "read it again")
         digital[rows] = flat.reshape(samples, len(rows)).T  # samples interleave the leads
     return digital
 

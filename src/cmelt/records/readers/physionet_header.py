@@ -14,6 +14,8 @@ from cmelt.errors import RecordError
 
 _FORMAT = re.compile(r"^(\d+)(?:x(\d+))?(?::(\d+))?(?:\+(\d+))?$")
 _GAIN = re.compile(r"^([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)(?:\(([+-]?\d+)\))?(?:/(\S+))?$")
+_NUMBER = re.compile(r"^(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$")
+_INTEGER = re.compile(r"^[+-]?[0-9]{1,18}$")
 _FILE_NAME = re.compile(r"^[^/\\\x00]+$")
 
 MOST_LEADS = 128
@@ -51,9 +53,14 @@ def read_header(path: Path) -> Header:
     Raises:
         RecordError: anything missing, malformed or contradictory.
     """
-    if path.stat().st_size > LONGEST_HEADER:
+    try:
+        size = path.stat().st_size
+        content = path.read_bytes() if size <= LONGEST_HEADER else b""
+    except OSError as error:
+        raise RecordError(path, f"cannot be read: {error.strerror}", "check the path and its permissions") from error
+    if size > LONGEST_HEADER:
         raise RecordError(path, "a header of more than a megabyte", "this is not a WFDB header")
-    text = path.read_bytes().decode("utf-8", errors="replace")
+    text = content.decode("utf-8", errors="replace")
     lines = [line.strip() for line in text.splitlines()]
     comments = tuple(line.lstrip("#").strip() for line in lines if line.startswith("#"))
     body = [line for line in lines if line and not line.startswith("#")]
@@ -75,10 +82,9 @@ def _record_line(line: str, path: Path) -> tuple[str, int, float, int]:
     if not 1 <= count <= MOST_LEADS:
         raise RecordError(path, f"{count} signals", f"an ECG has 1 to {MOST_LEADS}")
     stated = fields[2].split("/")[0]
-    try:
-        rate = float(stated)
-    except ValueError:
-        raise RecordError(path, f"sampling rate {stated!r} is not a number", "correct the header") from None
+    if not _NUMBER.match(stated):
+        raise RecordError(path, f"sampling rate {stated[:20]!r} is not a positive number", "correct the header")
+    rate = float(stated)
     if not 0 < rate < 1e6:
         raise RecordError(path, f"sampling rate {rate:g} Hz", "it must be a positive number")
     samples = _integer(fields[3], "number of samples", path) if len(fields) > 3 else 0
@@ -127,7 +133,6 @@ def _safe_name(name: str, path: Path) -> str:
 
 
 def _integer(text: str, what: str, path: Path) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise RecordError(path, f"{what} {text!r} is not a whole number", "correct the header") from None
+    if not _INTEGER.match(text):
+        raise RecordError(path, f"{what} {text[:20]!r} is not a whole number", "correct the header")
+    return int(text)

@@ -1,0 +1,73 @@
+"""`cmelt show`: what is in one ECG file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cmelt.cli.console import print_json
+
+if TYPE_CHECKING:
+    from cmelt.records.record import Record
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def show(
+    file: Annotated[Path, typer.Argument(help="The file; a WFDB record also without extension.", show_default=False)],
+    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+) -> None:
+    """Read one ECG and say what is in it.
+
+    Example: cmelt show ptb-xl/records100/00000/00001_lr --json
+    """
+    from cmelt.records.readers import read_ecg
+
+    facts = facts_of(read_ecg(file))
+    if as_json:
+        print_json(facts)
+    else:
+        _print_table(str(file), facts)
+
+
+def facts_of(record: Record) -> dict[str, Any]:
+    """What `--json` prints. `rms_mv` is the root mean square of what was measured, null for a lead without a measurement."""
+    import numpy as np
+
+    from cmelt.records.quality import quality_flags
+
+    measured = [row[np.isfinite(row)].astype(np.float64) for row in record.signal]
+    rms = [float(np.sqrt(np.mean(row**2))) if row.size else None for row in measured]
+    return {
+        "leads": list(record.leads),
+        "rate_hz": record.rate,
+        "seconds": record.seconds,
+        "rms_mv": dict(zip(record.leads, rms, strict=True)),
+        "flags": list(quality_flags(record)),
+        "report": record.report,
+        "patient": record.patient,
+    }
+
+
+def _print_table(title: str, facts: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    console = Console()
+    console.print(f"[bold]{escape(title)}[/bold]")
+    console.print(f"{len(facts['leads'])} leads, {facts['rate_hz']:g} Hz, {facts['seconds']:g} s")
+    table = Table("lead", "RMS mV", "flags")
+    for lead in facts["leads"]:
+        of_lead = [flag.split(":")[0] for flag in facts["flags"] if flag.endswith(f":{lead}")]
+        rms = facts["rms_mv"][lead]
+        table.add_row(lead, "–" if rms is None else f"{rms:.3f}", ", ".join(of_lead))
+    console.print(table)
+    others = [flag for flag in facts["flags"] if flag.startswith(("missing", "limb"))]
+    if others:
+        console.print("flags: " + ", ".join(others))
+    if facts["report"]:
+        console.print(escape(facts["report"]))

@@ -1,0 +1,74 @@
+"""Simulated ECGs as a source: conditions, signals and reports are functions of the seed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from cmelt import __version__
+from cmelt.errors import SourceError
+from cmelt.records.record import Record
+from cmelt.sources.source import Entry, Listing
+
+#: Hospitals' archives hold one to two ECGs a patient; PTB-XL 1.16, MIMIC-IV-ECG 5.
+RECORDS_A_PATIENT = 1.5
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """`records` ECGs of `patients` patients (0: so many that each has about 1.5), computed at `rate` Hz.
+
+    Record number i is the same in every source of the same seed and number of patients, however many records it has.
+    """
+
+    records: int
+    patients: int = 0
+    seed: int = 0
+    rate: float = 100.0
+    seconds: float = 10.0
+    name: str = "simulated"
+
+    def __post_init__(self) -> None:
+        if self.records < 1 or self.patients < 0 or self.seed < 0:
+            raise SourceError("simulated", "fewer than one record, or a negative number", "give --records 1 or more")
+
+    @property
+    def people(self) -> int:
+        """How many patients there are to draw from."""
+        return self.patients or math.ceil(self.records / RECORDS_A_PATIENT)
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        """All that decides the records."""
+        return {"seed": str(self.seed), "patients": str(self.people), "simulated_at": f"{self.rate:g}"}
+
+    def entries(self) -> Listing:
+        """One entry a record: the first ones each a new patient's, then patients drawn at random who come again."""
+        return Listing(tuple(self._entry(number) for number in range(self.records)))
+
+    def read(self, entry: Entry) -> Record:
+        """Simulate the record of `entry`."""
+        from cmelt.simulation import simulate
+
+        seed, person = (int(word) for word in entry.place.split("/"))
+        record = simulate(seed, patient=person, rate=self.rate, seconds=self.seconds)
+        return replace(record, identifier=entry.record, patient=entry.patient, origin=f"simulated {entry.place}")
+
+    def stamp(self, entry: Entry) -> str:  # noqa: ARG002 (nothing lies on disk)
+        """The program's version: another one may simulate otherwise."""
+        return __version__
+
+    def _entry(self, number: int) -> Entry:
+        drawn = number if number < self.people else int(self._word(number, 0) % self.people)
+        return Entry(
+            record=f"simulated-{self.seed}-{number}",
+            place=f"{self._word(number, 1)}/{self._word(drawn, 2)}",
+            patient=f"{self.seed}-{drawn}",
+        )
+
+    def _word(self, number: int, purpose: int) -> int:
+        """An unsigned 32-bit number, a function of the source's seed, `number` and what it is for."""
+        return int(np.random.SeedSequence([self.seed, number, purpose]).generate_state(1)[0])
