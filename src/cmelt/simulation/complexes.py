@@ -48,12 +48,23 @@ def axis_of(qrs: Wave, electrodes: Array) -> float:
     return frontal_axis(leads[0], leads[1])
 
 
+#: Angles tried for a turn in the frontal plane, degrees.
+_TURNS = np.arange(-180.0, 180.0, 0.25)
+
+
 def turned_to_axis(qrs: Wave, axis_deg: float, electrodes: Array) -> tuple[Wave, float]:
-    """The QRS turned in the frontal plane until its axis is `axis_deg`, and by how many degrees it was turned."""
-    angle = 0.0
-    for _ in range(4):  # the leads are not quite the plane's own directions, so it takes a few steps
-        error = axis_deg - axis_of(qrs.turned(rotation(2, angle)), electrodes)
-        angle += (error + 180) % 360 - 180
+    """The QRS turned in the frontal plane until its axis is `axis_deg`, and by how many degrees it was turned.
+
+    The leads are not quite the plane's own directions, so the axis does not follow the angle one to one: of all angles the
+    one that comes nearest is taken, and of several equally near the smallest.
+    """
+    x, y, z = qrs.area()
+    cosine, sine = np.cos(np.deg2rad(_TURNS)), np.sin(np.deg2rad(_TURNS))
+    areas = np.stack([cosine * x - sine * y, sine * x + cosine * y, np.full(len(_TURNS), z)])
+    lead_i, lead_avf = LEADS_FROM_ELECTRODES[[0, 5]] @ electrodes @ areas
+    axes = np.rad2deg(np.arctan2(2 * lead_avf / np.sqrt(3), lead_i))
+    error = np.abs((axes - axis_deg + 180) % 360 - 180)
+    angle = float(_TURNS[np.argmin(error + 0.01 * np.abs(_TURNS))])
     return qrs.turned(rotation(2, angle)), angle
 
 
@@ -64,6 +75,18 @@ def aligned(heart: Heart) -> Heart:
     qrs, angle = turned_to_axis(heart.qrs, heart.axis_deg, heart.electrodes)
     t_vector = rotation(2, float(np.clip(0.5 * angle, -45, 45))) @ heart.t_vector
     return replace(heart, qrs=qrs, t_vector=t_vector, axis_deg=None)
+
+
+def kept_axis(qrs: Wave, before: float | None, heart: Heart) -> float | None:
+    """The axis of a changed QRS, as far as that makes no deviation that was not there (or undoes one that was).
+
+    Args:
+        before: the axis in degrees before the change, or None where the axis is not to be looked after.
+    """
+    if before is None:
+        return None
+    lowest, highest = (-75.0, -34.0) if before < -30 else (103.0, 140.0) if before > 100 else (-26.0, 88.0)
+    return float(np.clip(axis_of(qrs, heart.electrodes), lowest, highest))
 
 
 def conducted(heart: Heart) -> Complex:
@@ -82,7 +105,7 @@ def premature(heart: Heart) -> Complex:
     """A ventricular ectopic beat: broad, its T wave opposed."""
     duration = heart.premature_qrs_ms / 1000
     qrs = stretched(heart.premature_qrs, duration).scaled(heart.voltage)
-    opposed = -0.42 * qrs.area() * 2.5 / duration
+    opposed = -0.55 * qrs.area() * 2.5 / duration
     return Complex(qrs, duration, 0.35 * opposed, opposed, 1.0, 0.3, peak(qrs), axis_of(qrs, heart.electrodes))
 
 
@@ -156,13 +179,13 @@ def _atrial(heart: Heart, beats: Timeline, rng: Generator, breath: Array) -> lis
     found = [placed(shape, onsets, *_beating(rng, onsets, breath)) for shape, onsets in kinds if len(onsets)]
     if n := len(beats.flutter):
         size = heart.voltage * float(rng.uniform(0.8, 1.3))
-        tooth = wave((0, 40, (-0.01, -0.20, 0.02)), (95, 26, (0.02, 0.07, -0.09)))
-        tooth = Wave(tooth.centre, tooth.left * [1.35, 1.0], tooth.right * [0.6, 1.0], tooth.vector * size, tooth.flat)
+        tooth = wave((0, 40, (-0.01, -0.26, 0.02)), (78, 24, (0.02, 0.07, -0.10)))
+        tooth = Wave(tooth.centre, tooth.left * [1.5, 1.0], tooth.right * [0.5, 1.0], tooth.vector * size, tooth.flat)
         found.append(placed(tooth, beats.flutter, 1 + 0.02 * rng.standard_normal(n), np.zeros((n, 3))))
     if n := len(beats.fibrillation):
-        coarse = heart.voltage * float(rng.uniform(0.025, 0.07))
+        coarse = heart.voltage * float(np.exp(rng.uniform(np.log(0.06), np.log(0.16))))
         vector = coarse * (np.array([-0.2, 0.9, -0.9]) * rng.uniform(0.3, 1.3, (n, 1)) + 0.4 * rng.standard_normal((n, 3)))
-        width = rng.uniform(0.026, 0.045, n)
+        width = rng.uniform(0.022, 0.036, n)
         found.append(Wave(beats.fibrillation, width, width * rng.uniform(0.7, 1.3, n), vector, np.zeros(n, dtype=bool)))
     return found
 
@@ -190,6 +213,6 @@ def heartbeat(heart: Heart, beats: Timeline, normal: Complex, early: Complex, rn
         found += [repolarisation(early, beats.premature_qrs, early_qt, gain, tilt)]
     if heart.spikes:
         size = float(np.exp(rng.uniform(np.log(0.6), np.log(2.5))))
-        spike = wave((-6, 1.3, (0.55 * size, 0.75 * size, -0.5 * size)))
+        spike = wave((-6, 1.3, (0.45 * size, 0.6 * size, -0.2 * size)))
         found.append(placed(spike, beats.qrs, np.ones(len(beats.qrs)), np.zeros((len(beats.qrs), 3))))
     return joined(found), qt

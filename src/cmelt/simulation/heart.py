@@ -99,9 +99,9 @@ def varied(shape: Wave, rng: Generator, amount: float) -> Wave:
 #: Septum, apex, free walls, base of the left ventricle and the last, high parts: r in V1, R in V5, S in V2.
 NORMAL_QRS = wave(
     (13, 5.5, (-0.12, -0.05, -0.18)),
-    (27, 7.5, (0.42, 0.40, -0.42)),
-    (42, 9.0, (0.95, 0.72, 0.22)),
-    (58, 8.5, (0.08, 0.02, 0.62)),
+    (27, 7.5, (0.45, 0.40, -0.38)),
+    (42, 9.0, (1.05, 0.72, 0.30)),
+    (58, 8.5, (0.12, 0.02, 0.76)),
     (71, 6.0, (-0.14, -0.10, 0.16)),
 )
 
@@ -114,7 +114,7 @@ ECTOPIC_P = wave((32, 14, (0.05, -0.035, -0.04)), (52, 15, (0.02, -0.06, 0.02)))
 
 def ventricular_qrs(rng: Generator) -> Wave:
     """A QRS that starts in muscle: slow, broad, from the right ventricle (like LBBB) or the left (like RBBB)."""
-    size = rng.uniform(1.15, 1.6)
+    size = rng.uniform(1.5, 2.0)
     down = rng.uniform(-0.75, 0.9)
     side, depth = (rng.uniform(0.45, 0.85), rng.uniform(0.5, 0.9)) if rng.random() < 0.6 else (-0.5, -0.75)
     main = np.array([side, down, depth])

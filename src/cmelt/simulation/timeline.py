@@ -184,10 +184,10 @@ def premature_ventricular(every: int, heart: Heart, rng: Generator, beats: Timel
         due = np.array(_premature_times("occasional", rng, float(qrs[-1])))
         after = np.unique(np.searchsorted(qrs, due).clip(0, len(qrs) - 3))
         after = after[np.concatenate([[True], np.diff(after) > 1])]
-    coupling = float(rng.uniform(0.52, 0.64))
+    coupling = float(rng.uniform(0.56, 0.68))
     intervals = qrs[after + 1] - qrs[after]
     # Not before the T wave has ended: about 0.4 s after the last beat, unless that beat is followed sooner.
-    delay = np.minimum(np.maximum(coupling * intervals, 0.40), 0.8 * intervals)
+    delay = np.minimum(np.maximum(coupling * intervals, 0.43), 0.8 * intervals)
     lost = np.zeros(len(qrs), dtype=bool)
     lost[after + 1] = True
     premature = qrs[after] + delay * (1 + 0.015 * rng.standard_normal(len(after)))

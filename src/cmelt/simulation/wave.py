@@ -69,6 +69,11 @@ class Wave:
             np.concatenate([self.flat, other.flat]),
         )
 
+    def without(self, pulse: int) -> Wave:
+        """The wave less one of its pulses."""
+        kept = np.arange(self.pulses) != pulse
+        return Wave(self.centre[kept], self.left[kept], self.right[kept], self.vector[kept], self.flat[kept])
+
     def area(self) -> Array:
         """[3] net area in mV·s, up to the one factor that all bells share."""
         return ((self.left + self.right) / 2) @ self.vector

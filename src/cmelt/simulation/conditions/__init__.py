@@ -1,6 +1,7 @@
 """The registry of conditions: one topical file each, one entry a condition.
 
-The order is the order in which a heart is changed: the shape of the conducted QRS first, what replaces or turns it after.
+The order is the order in which a heart is changed: the size and direction of the ventricles first, then how they are
+activated, then what is lost of them, then how they recover.
 """
 
 from __future__ import annotations
@@ -10,6 +11,6 @@ from cmelt.simulation.conditions import chambers, conduction, ectopy, infarction
 
 CONDITIONS: dict[str, Condition] = {
     condition.name: condition
-    for topic in (rhythm, ectopy, conduction, chambers, infarction, repolarisation)
+    for topic in (rhythm, ectopy, chambers, conduction, infarction, repolarisation)
     for condition in topic.CONDITIONS
 }

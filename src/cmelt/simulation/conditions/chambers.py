@@ -14,12 +14,12 @@ from cmelt.simulation.wave import wave
 
 def left_ventricle(heart: Heart, rng: Generator) -> Heart:
     """More to the left and back: deep S in V1-V2, tall R in I, aVL, V5-V6; mostly with strain (ST down, T turned over laterally)."""
-    size = 1.05 / float(np.abs(heart.qrs.vector).max())  # people differ in size; the thick ventricle is large in all
+    size = 1.15 / float(np.abs(heart.qrs.vector).max())  # people differ in size; the thick ventricle is large in all
     grow = float(rng.uniform(1.65, 2.1)) * max(1.0, min(size, 1.45))
     strain = float(rng.uniform(0.5, 1.0)) if rng.random() < 0.65 else 0.0
     return replace(
         heart,
-        qrs=heart.qrs.scaled((grow, 1.15 * grow / 1.6, 0.85 * grow)),
+        qrs=heart.qrs.scaled((grow, 0.75 * grow, grow)),
         axis_deg=min(heart.axis_deg or 0.0, 35.0),
         qrs_ms=min(heart.qrs_ms + 8, 112.0) if heart.qrs_ms < 112 else heart.qrs_ms,
         t_vector=heart.t_vector * (1 - 0.6 * strain) + strain * np.array([-0.38, -0.02, -0.24]),

@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 from numpy.random import Generator
 
+from cmelt.simulation.complexes import aligned, axis_of, kept_axis
 from cmelt.simulation.condition import Condition, Wording
 from cmelt.simulation.heart import Heart, varied, ventricular_qrs
 from cmelt.simulation.timeline import dissociated, mobitz, wenckebach
@@ -49,7 +50,7 @@ def third_degree(heart: Heart, rng: Generator) -> Heart:
 
 def _size(heart: Heart) -> float:
     """How large this person's QRS is against the average one."""
-    return float(np.abs(heart.qrs.vector).max() / 0.95)
+    return float(np.abs(heart.qrs.vector).max() / 1.05)
 
 
 def left_bundle(heart: Heart, rng: Generator) -> Heart:
@@ -61,11 +62,12 @@ def left_bundle(heart: Heart, rng: Generator) -> Heart:
         (98, 14, (0.85, 0.34, 0.72)),
         (120, 10, (0.20, 0.05, 0.22)),
     )
+    axis = 0.0 if heart.axis_deg is None else heart.axis_deg
     return replace(
         heart,
         qrs=varied(qrs, rng, 0.06).scaled(_size(heart) * float(rng.uniform(0.95, 1.25))),
         qrs_ms=float(rng.uniform(130, 166)),
-        axis_deg=float(np.clip(heart.axis_deg or 0, -18, 50)),
+        axis_deg=float(np.clip(axis, -18, 50)) if axis >= -30 else axis,
         discordance=float(rng.uniform(0.38, 0.5)),
         t_vector=0.15 * heart.t_vector,
         qtc_ms=heart.qtc_ms + 30,
@@ -74,12 +76,14 @@ def left_bundle(heart: Heart, rng: Generator) -> Heart:
 
 def right_bundle(complete: bool, heart: Heart, rng: Generator) -> Heart:
     """The right ventricle late: rsR' in V1, a broad S in I and V6, T turned over in V1."""
-    late = wave((86, 15 if complete else 10, (-0.62, -0.10, -0.72)), (106 if complete else 94, 11, (-0.30, 0.02, -0.32)))
+    late = wave((86, 15 if complete else 10, (-0.62, -0.10, -0.80)), (106 if complete else 94, 11, (-0.30, 0.02, -0.34)))
     late = varied(late, rng, 0.08).scaled((1.15 if complete else 0.62) * float(rng.uniform(0.9, 1.25)))
-    normal = heart.qrs.paced(heart.qrs_ms / 92)
+    axis, heart = heart.axis_deg, aligned(heart)
+    qrs = heart.qrs.paced(heart.qrs_ms / 92).plus(late)
     return replace(
         heart,
-        qrs=normal.plus(late),
+        qrs=qrs,
+        axis_deg=kept_axis(qrs, axis, heart),
         qrs_ms=float(rng.uniform(126, 152) if complete else rng.uniform(104, 116)),
         t_vector=heart.t_vector + (np.array([0.06, 0.0, 0.30]) if complete else np.array([0.02, 0.0, 0.10])),
         qtc_ms=heart.qtc_ms + (20 if complete else 5),
@@ -88,24 +92,29 @@ def right_bundle(complete: bool, heart: Heart, rng: Generator) -> Heart:
 
 def left_anterior_fascicle(heart: Heart, rng: Generator) -> Heart:
     """First down and right, then up and left: axis beyond -45°, qR in aVL, rS in II, III, aVF, S as far as V6."""
-    down = wave((16, 6.5, (-0.10, 0.42, -0.12)))
-    lowered = heart.qrs.scaled((1.0, 0.9, 1.0)).plus(down)
-    return replace(
-        heart, qrs=lowered, axis_deg=float(rng.uniform(-68, -47)), qrs_ms=max(heart.qrs_ms, float(rng.uniform(96, 112)))
+    qrs = wave(
+        (14, 6.0, (-0.12, 0.30, -0.16)),
+        (27, 8.0, (0.30, 0.16, -0.36)),
+        (45, 10.0, (0.85, -0.70, 0.20)),
+        (62, 9.0, (0.22, -0.52, 0.60)),
+        (74, 6.0, (-0.05, -0.14, 0.16)),
     )
+    qrs = varied(qrs, rng, 0.08).scaled(_size(heart))
+    axis = float(np.clip(axis_of(qrs, heart.electrodes), -70, -47))
+    return replace(heart, qrs=qrs, axis_deg=axis, qrs_ms=max(heart.qrs_ms, float(rng.uniform(96, 112))))
 
 
 def pre_excitation(heart: Heart, rng: Generator) -> Heart:
     """Kent's bundle: short PR, delta wave, broad QRS, ST-T opposed; left-sided (R in V1) or right-sided (LBBB-like)."""
     left_sided = rng.random() < 0.5
-    delta = np.array([0.30, 0.28, -0.30]) if left_sided else np.array([0.42, 0.12, 0.14])
-    slow = wave((22, 11, tuple(0.55 * delta)), (42, 12, tuple(0.95 * delta)))
-    front = 1.0 if left_sided else 1.15
+    delta = np.array([0.34, 0.34, -0.40]) if left_sided else np.array([0.50, 0.16, 0.12])
+    slurred = wave(*((at, 13, tuple(part * delta)) for at, part in ((20, 0.35), (36, 0.6), (50, 0.7))))
+    free_wall = heart.qrs.without(0).shifted(0.034)  # the septum is not reached first, so there is no q
     return replace(
         heart,
         pr_ms=float(rng.uniform(88, 114)),
         p_ms=min(heart.p_ms, 84.0),
-        qrs=slow.plus(heart.qrs.scaled((0.9, 0.9, 0.75 if left_sided else front)).shifted(0.034)),
+        qrs=slurred.plus(free_wall.scaled((0.9, 0.9, 0.6 if left_sided else 1.1))),
         qrs_ms=float(rng.uniform(122, 146)),
         axis_deg=float(rng.uniform(-15, 75)),
         discordance=0.22,
@@ -115,6 +124,33 @@ def pre_excitation(heart: Heart, rng: Generator) -> Heart:
 
 
 CONDITIONS: tuple[Condition, ...] = (
+    Condition(
+        "left-anterior-fascicular-block",
+        left_anterior_fascicle,
+        Wording(
+            (
+                "left anterior fascicular block",
+                "anterior fascicular block, left axis deviation",
+                "left anterior fascicular block with left axis deviation",
+            ),
+            (
+                "left anterior fascicular block",
+                "left anterior hemiblock",
+                "a left anterior fascicular block with left axis deviation",
+            ),
+            ("LAFB", "LAHB", "LAFB, LAD"),
+            ("marked left axis deviation with qR in aVL and rS in the inferior leads",),
+        ),
+        (
+            "block of the anterior fascicle of the left bundle",
+            "hemiblock, left anterior, with axis to the left",
+            "anterior hemiblock of the left bundle",
+        ),
+        tags=("abnormal", "ventricular-conduction"),
+        excludes=("pre-excitation", "right-axis-deviation", "right-ventricular-hypertrophy", "inferior-wall"),
+        implies=("left-axis-deviation",),
+        weight=3,
+    ),
     Condition(
         "left-bundle-branch-block",
         left_bundle,
@@ -187,33 +223,6 @@ CONDITIONS: tuple[Condition, ...] = (
         slot="bundle",
         tags=("abnormal", "ventricular-conduction"),
         excludes=("pre-excitation", "right-ventricular-hypertrophy", "right-axis-deviation"),
-        weight=3,
-    ),
-    Condition(
-        "left-anterior-fascicular-block",
-        left_anterior_fascicle,
-        Wording(
-            (
-                "left anterior fascicular block",
-                "anterior fascicular block, left axis deviation",
-                "left anterior fascicular block with left axis deviation",
-            ),
-            (
-                "left anterior fascicular block",
-                "left anterior hemiblock",
-                "a left anterior fascicular block with left axis deviation",
-            ),
-            ("LAFB", "LAHB", "LAFB, LAD"),
-            ("marked left axis deviation with qR in aVL and rS in the inferior leads",),
-        ),
-        (
-            "block of the anterior fascicle of the left bundle",
-            "hemiblock, left anterior, with axis to the left",
-            "anterior hemiblock of the left bundle",
-        ),
-        tags=("abnormal", "ventricular-conduction"),
-        excludes=("pre-excitation", "right-axis-deviation", "right-ventricular-hypertrophy", "inferior-wall"),
-        implies=("left-axis-deviation",),
         weight=3,
     ),
     Condition(

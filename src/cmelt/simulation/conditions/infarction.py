@@ -11,10 +11,10 @@ from functools import partial
 import numpy as np
 from numpy.random import Generator
 
-from cmelt.simulation.complexes import aligned, axis_of
+from cmelt.simulation.complexes import aligned, kept_axis
 from cmelt.simulation.condition import Condition, Wording
 from cmelt.simulation.heart import Heart
-from cmelt.simulation.wave import Wave, wave
+from cmelt.simulation.wave import wave
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,9 @@ class Wall:
 
 ANTERIOR = Wall(
     "anterior",
-    (0.055, -0.030, -0.190),
-    ((13, 6.5, (0.10, 0.03, 0.26)), (28, 9, (-0.10, -0.06, 0.58))),
-    (-0.30, -0.02, 0.24),
+    (0.080, -0.090, -0.185),
+    ((13, 6.5, (0.06, 0.03, 0.30)), (28, 9, (-0.22, -0.06, 0.66))),
+    (-0.34, -0.02, 0.36),
     "V1 to V4",
     "inferior leads",
 )
@@ -63,14 +63,6 @@ LATERAL = Wall(
 )
 
 
-def _scarred_axis(qrs: Wave, before: float | None, heart: Heart) -> float | None:
-    """The axis that the scar leaves, as far as it makes no deviation that was not there (or undoes one that was)."""
-    if before is None:
-        return None
-    lowest, highest = (-75.0, -34.0) if before < -30 else (103.0, 140.0) if before > 100 else (-26.0, 88.0)
-    return float(np.clip(axis_of(qrs, heart.electrodes), lowest, highest))
-
-
 def acute(wall: Wall, heart: Heart, rng: Generator) -> Heart:
     """ST elevation over the wall, large T waves, small Q waves; depression opposite."""
     heart, axis = aligned(heart), heart.axis_deg
@@ -81,19 +73,19 @@ def acute(wall: Wall, heart: Heart, rng: Generator) -> Heart:
         st_vector=heart.st_vector + injury,
         t_vector=0.6 * heart.t_vector + 0.9 * injury,
         qrs=heart.qrs.plus(q),
-        axis_deg=_scarred_axis(heart.qrs.plus(q), axis, heart),
+        axis_deg=kept_axis(heart.qrs.plus(q), axis, heart),
     )
 
 
 def old(wall: Wall, heart: Heart, rng: Generator) -> Heart:
     """Broad Q waves over the wall, R waves lost, T waves flat or turned over."""
     heart, axis = aligned(heart), heart.axis_deg
-    size = float(np.abs(heart.qrs.vector).max() / 0.95)
+    size = float(np.abs(heart.qrs.vector).max() / 1.05)
     q = wave(*wall.lost).scaled(size * float(rng.uniform(1.0, 1.3)))
     turned = float(rng.uniform(0.5, 1.1))
     qrs = heart.qrs.plus(q)
     t_vector = heart.t_vector + turned * np.array(wall.t_lost)
-    return replace(heart, qrs=qrs, t_vector=t_vector, axis_deg=_scarred_axis(qrs, axis, heart))
+    return replace(heart, qrs=qrs, t_vector=t_vector, axis_deg=kept_axis(qrs, axis, heart))
 
 
 def _acute(wall: Wall) -> Condition:

@@ -47,7 +47,7 @@ def hyperkalaemia(heart: Heart, rng: Generator) -> Heart:
 
 def pericarditis(heart: Heart, rng: Generator) -> Heart:
     """ST raised and concave in nearly all leads, down in aVR and V1; PR segment the other way round."""
-    st = np.array([0.150, 0.125, -0.035]) * float(rng.uniform(0.85, 1.45))
+    st = np.array([0.140, 0.125, -0.060]) * float(rng.uniform(0.85, 1.45))
     return replace(heart, st_vector=heart.st_vector + st, pr_vector=-0.35 * st, t_vector=0.85 * heart.t_vector)
 
 

@@ -61,7 +61,7 @@ def ventricular_tachycardia(heart: Heart, rng: Generator) -> Heart:
         heart,
         rhythm=partial(regular, "ventricular", 0.006),
         rate_range=(centre - 6, centre + 6),
-        qrs=ventricular_qrs(rng).scaled(1.1),
+        qrs=ventricular_qrs(rng),
         qrs_ms=float(rng.uniform(140, 175)),
         axis_deg=None,
         discordance=0.4,
