@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cmelt.evaluation.tasks import Task
     from cmelt.store import Store
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command()

@@ -14,7 +14,8 @@ NAMES = {
     "mlm": "MLM, masked words",
     "mem": "MEM, masked ECG",
     "etm": "ETM, matching",
-    "ets": "ETS, contrast",
+    "ets": "ETS, sigmoid contrast",
+    "info_nce": "ETS, softmax contrast (InfoNCE)",
 }
 POINTS = 300
 

@@ -1,0 +1,66 @@
+"""Zero-shot scores against their definition, and why negative prompts are needed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from cmelt.evaluation import zero_shot
+from cmelt.evaluation.tasks import Task, TaskClass
+
+from .conftest import PlantedEmbedder, planted_store, planted_task
+
+
+def test_similarity_is_the_mean_cosine_to_the_prompts(embedder, store, task):
+    ecg = embedder.embed_ecgs(store.millivolts(np.arange(20)))
+    scores = zero_shot.scores(ecg, zero_shot.embed_prompts(embedder, task))
+    for c, name in enumerate(task.classes):
+        positive = embedder.embed_texts(list(task.classes[name].prompts)).astype(float)
+        negative = embedder.embed_texts(list(task.classes[name].negative_prompts)).astype(float)
+        for row in range(20):
+            expected = np.mean([ecg[row] @ p for p in positive])
+            assert scores["similarity"][row, c] == pytest.approx(expected, abs=1e-6)
+            assert scores["contrast"][row, c] == pytest.approx(expected - np.mean([ecg[row] @ n for n in negative]), abs=1e-6)
+
+
+def test_raw_similarity_ranks_by_likeness_to_any_report_and_contrast_by_class(embedder):
+    from sklearn.metrics import roc_auc_score
+
+    store, task = planted_store(1500), planted_task()
+    truth = task.truth(store.index["labels"].tolist())
+    scores = zero_shot.scores(embedder.embed_ecgs(store.signal), zero_shot.embed_prompts(embedder, task))
+    areas = {kind: np.mean([roc_auc_score(truth[:, c], s[:, c]) for c in range(3)]) for kind, s in scores.items()}
+    assert areas["contrast"] > 0.93
+    assert areas["similarity"] < areas["contrast"] - 0.1
+
+
+def test_without_negative_prompts_there_is_only_similarity(embedder, store):
+    task = Task({"fast": TaskClass(("t:fast",), ("fast",))})
+    scores = zero_shot.scores(embedder.embed_ecgs(store.signal[:5]), zero_shot.embed_prompts(embedder, task))
+    assert list(scores) == ["similarity"]
+
+
+def test_a_class_without_negatives_keeps_its_similarity_beside_others_with(embedder, store):
+    task = Task({"fast": TaskClass(("t:fast",), ("fast",)), "wide": TaskClass(("t:wide",), ("wide",), ("all well",))})
+    prompts = zero_shot.embed_prompts(embedder, task)
+    scores = zero_shot.scores(embedder.embed_ecgs(store.signal[:5]), prompts)
+    assert prompts.has_negatives.tolist() == [False, True]
+    np.testing.assert_array_equal(scores["contrast"][:, 0], scores["similarity"][:, 0])
+    assert (scores["contrast"][:, 1] != scores["similarity"][:, 1]).all()
+
+
+def test_every_prompt_is_embedded_once():
+    asked = []
+
+    class Counting(PlantedEmbedder):
+        def embed_texts(self, texts):
+            asked.extend(texts)
+            return super().embed_texts(texts)
+
+    zero_shot.embed_prompts(Counting(), planted_task())
+    assert len(asked) == len(set(asked)) == 3 * 2 + 2
+
+
+def test_length_of_vectors_does_not_matter_and_zero_stays_zero():
+    vectors = np.array([[3.0, 4.0], [0.0, 0.0]])
+    np.testing.assert_allclose(zero_shot.unit(vectors), [[0.6, 0.8], [0.0, 0.0]])
