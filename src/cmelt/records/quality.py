@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 from cmelt.records.leads import check_limb_leads
 from cmelt.records.record import LEADS, Record, Signal
 
-#: A lead that moves no more than this is an unplugged one (two steps of a 5 µV converter), mV.
-FLAT_SPAN_MV = 0.010
+#: A lead that stays this close to its median is an unplugged one (two steps of a 5 µV converter), mV.
+FLAT_MV = 0.010
+#: Single spikes on an unplugged lead do not make it one that carries an ECG.
+SPIKE_SHARE = 0.01
 #: An amplifier's rail: the extreme value held at least this long, at least so many samples, this far from the lead's middle.
 RAIL_SECONDS = 0.02
 RAIL_SAMPLES = 5
@@ -24,7 +26,10 @@ RAIL_JUMP = 0.25
 def is_flat(row: NDArray[np.float32]) -> bool:
     """Whether `row` [samples] carries nothing, a few single spikes apart (NaN is ignored)."""
     finite = row[np.isfinite(row)]
-    return finite.size == 0 or float(np.ptp(np.percentile(finite, [0.5, 99.5]))) <= FLAT_SPAN_MV
+    if finite.size == 0:
+        return True
+    moving = np.count_nonzero(np.abs(finite - np.median(finite)) > FLAT_MV)
+    return bool(moving <= SPIKE_SHARE * finite.size)
 
 
 def is_clipped(row: NDArray[np.float32], rate: float) -> bool:

@@ -1,0 +1,96 @@
+"""Flags: NaN, flat, clipped, missing, swapped."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from cmelt.records.quality import is_clipped, is_flat, longest_gap, quality_flags
+from cmelt.records.readers import read_ecg
+from cmelt.records.record import LEADS, Record
+from ecg_files import heart, record
+
+FLAT_IN_CHAPMAN = {"JS11438": 6, "JS20004": 3, "JS20008": 3, "JS45542": 6, "JS45544": 5, "JS45551": 3}
+
+
+def test_a_good_record_has_no_flags():
+    assert quality_flags(record(rate=500)) == ()
+
+
+def test_each_fault_is_flagged_with_its_lead():
+    signal = heart(rate=500)
+    signal[6] = 0.004 * np.sign(np.sin(np.arange(5000)))
+    signal[7, 20:30] = np.nan
+    signal[8] = np.clip(signal[8] * 4, -1.2, 1.2)
+    flags = quality_flags(Record(signal[:11], 500, LEADS[:11]))
+    assert flags == ("flat:V1", "nan:V2", "clipped:V3", "missing:V6")
+
+
+def test_a_swapped_pair_is_flagged():
+    names = list(LEADS)
+    names[1], names[4] = names[4], names[1]
+    assert quality_flags(replace(record(3), leads=tuple(names))) == ("limb-swapped:II/aVL",)
+
+
+def test_spikes_on_an_unplugged_lead_do_not_plug_it_in():
+    row = np.zeros(5000, np.float32)
+    row[[100, 2000]] = 3
+    assert is_flat(row)
+    assert not is_flat(heart(rate=500)[0])
+    assert is_flat(np.full(10, np.nan, np.float32))
+
+
+def test_a_lead_of_low_voltage_is_not_flat():
+    row = heart(rate=500)[1]
+    assert not is_flat(row * (0.1 / np.ptp(row)))
+
+
+@pytest.mark.parametrize("rate", [100.0, 500.0])
+def test_clipping_is_a_plateau_at_the_rail(rate):
+    row = heart(1, rate)[9]
+    row = row * (4 / np.ptp(row))
+    assert not is_clipped(row, rate)
+    wandering = row + 2 * np.sin(np.arange(row.size) / rate * 1.5)
+    middle = float(np.median(wandering))
+    assert is_clipped(np.clip(wandering, middle - 1.5, middle + 1.5).astype(np.float32), rate)
+
+
+def test_a_filter_that_holds_the_last_value_does_not_clip():
+    row = heart(1, 500.0)[9]
+    drift = np.linspace(0, 3, row.size, dtype=np.float32)
+    held = row + drift
+    held[-60:] = held.max() + 0.1
+    smooth = np.linspace(held[-200], held[-60], 140)
+    held[-200:-60] = smooth
+    assert not is_clipped(held, 500.0)
+
+
+def test_gaps_are_measured_in_samples():
+    row = np.zeros(20, np.float32)
+    assert longest_gap(row) == 0
+    row[[0, 1, 2, 10, 11]] = np.nan
+    assert longest_gap(row) == 3
+
+
+@pytest.mark.parametrize(("name", "flat"), FLAT_IN_CHAPMAN.items())
+def test_the_known_flat_leads_of_chapman_are_found(data_dir, name, flat):
+    flags = quality_flags(read_ecg(data_dir / "challenge-2021/chapman-ningbo" / name))
+    assert sum(flag.startswith("flat:") for flag in flags) == flat
+
+
+def test_a_real_rail_is_found(data_dir):
+    assert quality_flags(read_ecg(data_dir / "challenge-2021/ptb-xl/HR00004")) == ("clipped:V4",)
+
+
+def test_real_limb_leads_are_right_and_swaps_of_them_found(data_dir):
+    from cmelt.records.leads import check_limb_leads
+
+    found = 0
+    for path in sorted((data_dir / "ptb-xl/records100/00000").glob("*.hea"))[:60]:
+        ecg = read_ecg(path)
+        assert check_limb_leads(ecg.signal, ecg.leads).error < 0.03
+        names = [{"aVR": "aVL", "aVL": "aVR"}.get(lead, lead) for lead in ecg.leads]
+        found += set(check_limb_leads(ecg.signal, names).swapped or ()) == {"aVR", "aVL"}
+    assert found == 60
