@@ -45,7 +45,7 @@ def test_a_slightly_better_model_is_told_from_its_like_by_pairing():
 
 
 def test_draws_widen_the_interval_of_their_mean():
-    bench, truth, _, rng = bench_of(2000, replicates=400)
+    bench, truth, _, rng = bench_of(1000, replicates=300)
     noise = rng.normal(size=truth.shape)
     alike = [truth + noise] * 4
     unlike = [strength * truth + noise for strength in (0.2, 0.7, 1.3, 1.8)]

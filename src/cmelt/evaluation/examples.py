@@ -24,7 +24,7 @@ def choose(comparison: Comparison, scores: NDArray[np.float64], truth: NDArray[n
         members = np.flatnonzero(truth[:, c] == wanted)
         place = members[np.argmax(scores[members, c] if highest else -scores[members, c])]
         score = float(scores[place, c])
-        return Example(kind, names[c], float(areas[c]), int(rows[place]), score, float((scores[:, c] < score).mean()))
+        return Example(kind, names[c], float(areas[c]), int(rows[place]), score, 1 + int((scores[:, c] > score).sum()))
 
     chosen = [example("best class, highest-scoring positive", best, True, True)]
     if worst != best:

@@ -94,14 +94,14 @@ class ClassCount:
 
 @dataclass(frozen=True)
 class Example:
-    """A record to look at: why it was picked, its zero-shot score, and the share of evaluated records that score lower."""
+    """A record to look at: why it was picked, its zero-shot score, and its rank among the evaluated records (1: highest)."""
 
     kind: str
     class_name: str
     auroc: float
     row: int
     score: float
-    rank: float
+    rank: int
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,7 @@ def _task(result: Results, store: EvaluationStore | None) -> str:
             f"{class_table(result, last.comparison)}{_curves(last.comparison)}</details>"
         )
     if store is not None and result.examples:
-        parts.append(f"<h3>Examples</h3>{''.join(_example(example, store) for example in result.examples)}")
+        parts.append(f"<h3>Examples</h3>{''.join(_example(example, result.records, store) for example in result.examples)}")
     parts.append(_prompts(result))
     return f"<section>{''.join(parts)}</section>"
 
@@ -89,13 +89,13 @@ def _curves(comparison: Comparison) -> str:
     return f'<div class="charts">{"".join(figures)}</div>'
 
 
-def _example(example: Example, store: EvaluationStore) -> str:
+def _example(example: Example, records: int, store: EvaluationStore) -> str:
     from cmelt.text.cleaning import clean_report
 
     entry = store.index.iloc[example.row]
     drawing = draw_ecg(store.millivolts([example.row])[0], store.rate, store.leads, f"{example.class_name}: {example.kind}")
     facts = {
-        "score": f"{example.score:+.3f}, higher than {share(round(example.rank, 2))} of the evaluated records",
+        "score": f"{example.score:+.3g}, rank {example.rank} of {records}",
         "report": clean_report(str(entry["report"])) or "none",
         "labels": ", ".join(entry["labels"]) or "none",
         "record": f"row {example.row} of the store",

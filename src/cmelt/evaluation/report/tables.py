@@ -69,8 +69,9 @@ def class_table(result: Results, comparison: Comparison) -> str:
     ]
     for name, figures in model.classes.items():
         count, other = result.counts[name], random.classes[name]
+        occurrence = f"<td>{count.positives}</td><td>{100 * count.prevalence:.1f} %</td>"
         rows.append(
-            f"<tr><td>{escape(name)}</td><td>{count.positives}</td><td>{count.prevalence:.1%}</td><td>{number(figures.auroc)}</td>"
+            f"<tr><td>{escape(name)}</td>{occurrence}<td>{number(figures.auroc)}</td>"
             f'<td class="control">{number(other.auroc)}</td><td>{number(figures.auprc)}</td>'
             f'<td class="control">{number(other.auprc)}</td></tr>'
         )
