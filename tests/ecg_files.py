@@ -44,3 +44,24 @@ def write_wfdb(
     header = path.with_name(path.name + ".hea")
     header.write_text("\n".join(lines) + "\n" + comments)
     return header
+
+
+def write_ptb_xl(folder: Path, records: int, reports: Sequence[str] = ("sinusrhythmus normales ekg",)) -> Path:
+    """A small copy of PTB-XL's layout with `records` invented records, folds 1 to 10 in turn; one more row has no files."""
+    statements = (
+        ",description,diagnostic,form,rhythm,diagnostic_class,diagnostic_subclass\n"
+        "NORM,normal,1.0,,,NORM,NORM\nIMI,inferior,1.0,,,MI,IMI\nNDT,T,1.0,1.0,,STTC,STTC\nSR,sinus,,,1.0,,\n"
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "scp_statements.csv").write_text(statements)
+    codes = ["{'NORM': 100.0, 'SR': 0.0}", "{'IMI': 15.0}", "{'NDT': 0.0, 'SR': 0.0}"]
+    lines = ["ecg_id,patient_id,age,sex,report,scp_codes,strat_fold,filename_lr,filename_hr"]
+    for number in range(1, records + 2):
+        places = f"records100/00000/{number:05d}_lr,records500/00000/{number:05d}_hr"
+        report = reports[number % len(reports)]
+        row = f'{number},{1000 + number // 2}.0,{300.0 if number == 2 else 50.0 + number % 30},{number % 2},"{report}"'
+        lines.append(f'{row},"{codes[number % 3]}",{(number - 1) % 10 + 1},{places}')
+        if number <= records:
+            write_wfdb(folder / f"records100/00000/{number:05d}_lr", heart(number), 100)
+    (folder / "ptbxl_database.csv").write_text("\n".join(lines) + "\n")
+    return folder
