@@ -15,8 +15,8 @@ from cmelt.simulation.wave import Wave, joined, peak, rotation, stretched, wave
 
 Array = NDArray[np.float64]
 
-#: T wave: half widths as parts of QT, and where the tangent of its downslope meets the baseline (two half widths: QT ends there).
-T_LEFT, T_RIGHT, TANGENT = 0.125, 0.078, 2.0
+#: T wave: half widths as parts of QT, and after how many of them it ends: 4 % of the peak are left, as in `wave.VISIBLE`.
+T_LEFT, T_RIGHT, VISIBLE_END = 0.125, 0.072, 2.54
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ def repolarisation(kind: Complex, onsets: Array, qt: Array, gain: Array, tilt: A
     n = len(onsets)
     right = T_RIGHT * kind.t_width * qt
     left = (T_LEFT + (T_RIGHT - T_LEFT) * kind.t_symmetry) * kind.t_width * qt
-    top = qt - TANGENT * right
+    top = qt - VISIBLE_END * right
     room = np.maximum(top - kind.duration, 0.05)
     st = np.multiply.outer(gain, kind.st)
     t = np.multiply.outer(gain, kind.t)

@@ -40,7 +40,7 @@ def response(amplifier: Amplifier, frequencies: Array) -> NDArray[np.complex128]
     ratio = frequencies / amplifier.high_pass
     high: Array | NDArray[np.complex128]
     high = 1j * ratio / (1 + 1j * ratio) if amplifier.rc else ratio**4 / (1 + ratio**4)
-    return amplifier.gain * high / np.sqrt(1 + (frequencies / amplifier.low_pass) ** 8)
+    return np.asarray(amplifier.gain * high / np.sqrt(1 + (frequencies / amplifier.low_pass) ** 8), dtype=np.complex128)
 
 
 def band_limited(vector: Array, amplifier: Amplifier, rate: float, samples: int) -> Array:
@@ -65,7 +65,7 @@ class Disturbance:
 
 
 def drawn_disturbance(rng: Generator, level: float) -> Disturbance:
-    """Noise of a resting ECG times `level`: a few microvolts of muscle, tens of wander, now and then mains or a slipping electrode."""
+    """Noise of a resting ECG times `level`: microvolts of muscle, tens of wander, now and then mains or a slipping electrode."""
     return Disturbance(
         muscle=level * 0.006 * float(np.exp(0.55 * rng.standard_normal())),
         wander=level * 0.035 * float(np.exp(0.6 * rng.standard_normal())),

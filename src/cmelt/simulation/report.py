@@ -173,7 +173,7 @@ def _sentences(content: Content, rng: Generator) -> list[str]:
                 feature if rng.random() < 0.35 else one_of(rng, ("{} with {}", "{}: {}", "{}, that is {}")).format(name, feature)
             )
         said.append(name)
-    sentences = []
+    sentences: list[str] = []
     while said:
         if len(said) > 1 and rng.random() < 0.4:
             name, said = f"{said[0]} and {said[1]}", said[2:]
@@ -219,7 +219,8 @@ def telegram(content: Content, rng: Generator) -> str:
 
 def summary(content: Content, rng: Generator) -> str:
     """A recorder's line, and a reader's comment on it."""
-    return f"{machine(content, rng)} {one_of(rng, ('Comment:', 'Impression:', 'Summary:', 'Reviewed:'))} {cardiologist(content, rng)}"
+    heading = one_of(rng, ("Comment:", "Impression:", "Summary:", "Reviewed:"))
+    return f"{machine(content, rng)} {heading} {cardiologist(content, rng)}"
 
 
 #: Registers and how often each is used.
@@ -251,11 +252,7 @@ def content_of(conditions: Iterable[Condition], covered: frozenset[str], measure
 
 def written(content: Content, rng: Generator) -> str:
     """The report, in one of the registers, now and then all in lower case."""
-    draw, total = rng.random(), 0.0
-    for register, share in REGISTERS:
-        total += share
-        if draw < total:
-            break
+    register = REGISTERS[int(rng.choice(len(REGISTERS), p=[share for _, share in REGISTERS]))][0]
     text = register(content, rng)
     if not text.strip(" ."):  # everything was left out: at least the rate
         text = f"{_capital(_rate(content, rng))}."

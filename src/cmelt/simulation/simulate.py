@@ -21,7 +21,7 @@ from cmelt.simulation.noise import band_limited, drawn_amplifier, drawn_disturba
 from cmelt.simulation.report import Measured, content_of, written
 from cmelt.simulation.timeline import Timeline
 from cmelt.simulation.torso import LEADS_FROM_ELECTRODES
-from cmelt.simulation.wave import sampled
+from cmelt.simulation.wave import Wave, sampled
 
 Array = NDArray[np.float64]
 
@@ -56,7 +56,7 @@ def simulate(
 
     Returns:
         A record with signal [12, round(rate * seconds)] float32 mV, labels "sim:NAME", report, age, sex and truth: rhythm,
-        rate_bpm, pr_ms (None where no P wave is conducted), qrs_ms, qt_ms (to the tangent's end of T), qtc_ms (Fridericia),
+        rate_bpm, pr_ms (None where no P wave is conducted), qrs_ms, qt_ms (to where 4 % of T are left), qtc_ms (Fridericia),
         axis_deg, r_times and premature_r_times (s), p_times (s), conditions.
 
     Raises:
@@ -74,7 +74,7 @@ def simulate(
     pulses, qt = heartbeat(heart, beats, normal, early, rng)
     samples = round(rate * seconds)
     signal = _recorded(heart, pulses, np.random.default_rng([seed, _NOISE]), rate, samples, noise)
-    measured = _measured(beats, normal, early, qt, seconds)
+    measured = _measured(beats, normal, qt, seconds)
     names = with_implied((c.name for c in held), CONDITIONS)
     labelled = [c for c in CONDITIONS.values() if c.name in names]
     covered = frozenset({"atrial-flutter"} if any("atrial-flutter" in c.implies for c in held) else ())
@@ -133,11 +133,11 @@ def _beats(heart: Heart, rng: Generator, seconds: float) -> Timeline:
     return beats
 
 
-def _recorded(heart: Heart, pulses: object, rng: Generator, rate: float, samples: int, noise: float) -> NDArray[np.float32]:
+def _recorded(heart: Heart, pulses: Wave, rng: Generator, rate: float, samples: int, noise: float) -> NDArray[np.float32]:
     """[12, samples] millivolts: heart vector → electrodes, noise, leads."""
     whole = samples + 2 * round(MARGIN * rate)
     factor = max(1, ceil(INNER_RATE / rate))
-    vector = sampled(pulses, -MARGIN, rate * factor, whole * factor)  # type: ignore[arg-type]
+    vector = sampled(pulses, -MARGIN, rate * factor, whole * factor)
     amplifier = drawn_amplifier(rng)
     kept = slice(round(MARGIN * rate), round(MARGIN * rate) + samples)
     electrodes = heart.electrodes @ band_limited(vector, amplifier, rate, whole)[:, kept]
@@ -151,7 +151,7 @@ def _within(times: Array, seconds: float) -> NDArray[np.bool_]:
     return (times >= 0) & (times < seconds)
 
 
-def _measured(beats: Timeline, normal: Complex, early: Complex, qt: Array, seconds: float) -> Measured:
+def _measured(beats: Timeline, normal: Complex, qt: Array, seconds: float) -> Measured:
     """Intervals of the beats inside the record."""
     inside = _within(beats.qrs, seconds)
     if not inside.any():

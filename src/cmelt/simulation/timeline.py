@@ -3,6 +3,8 @@
 A rhythm makes a `Timeline` from the heart's rates; every time is in seconds from the record's first sample.
 """
 
+# ruff: noqa: ARG001 (every rhythm takes the same arguments, used or not)
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
@@ -135,7 +137,7 @@ def fibrillation(heart: Heart, rng: Generator, begin: float, end: float) -> Time
 def flutter(ratios: tuple[int, ...], heart: Heart, rng: Generator, begin: float, end: float) -> Timeline:
     """Atria at about 300 a minute in one unbroken circle, every n-th turn conducted, n out of `ratios`."""
     cycle = float(rng.uniform(0.188, 0.222))
-    turns = begin + cycle * (rng.random() + np.arange(int((end - begin) / cycle) + 1))
+    turns: Array = begin + cycle * (rng.random() + np.arange(int((end - begin) / cycle) + 1, dtype=np.float64))
     steps = rng.choice(np.array(ratios), size=len(turns))
     led = np.cumsum(steps)
     qrs = turns[led[led < len(turns)]] + 0.6 * cycle + 0.002 * rng.standard_normal(int((led < len(turns)).sum()))
@@ -153,7 +155,7 @@ def regular(name: str, jitter: float, heart: Heart, rng: Generator, begin: float
     none = np.full(count, np.nan)
     if name == "ventricular":
         sinus_interval = float(rng.uniform(0.62, 0.85))
-        free = begin + sinus_interval * (rng.random() + np.arange(int((end - begin) / sinus_interval)))
+        free: Array = begin + sinus_interval * (rng.random() + np.arange(int((end - begin) / sinus_interval), dtype=np.float64))
         return Timeline(name, qrs, none, sinus_p=free)
     behind = rng.random() < 0.5
     return Timeline(name, qrs, none, retrograde_p=qrs + float(rng.uniform(0.10, 0.13)) if behind else np.empty(0))

@@ -13,7 +13,7 @@ from cmelt.simulation.wave import wave
 
 
 def left_ventricle(heart: Heart, rng: Generator) -> Heart:
-    """More to the left and back: deep S in V1-V2, tall R in I, aVL, V5-V6; mostly with strain (ST down, T turned over laterally)."""
+    """More to the left and back: deep S in V1-V2, tall R in V5-V6; mostly with strain (ST down, T turned over laterally)."""
     size = 1.15 / float(np.abs(heart.qrs.vector).max())  # people differ in size; the thick ventricle is large in all
     grow = float(rng.uniform(1.65, 2.1)) * max(1.0, min(size, 1.45))
     strain = float(rng.uniform(0.5, 1.0)) if rng.random() < 0.65 else 0.0
@@ -81,7 +81,12 @@ CONDITIONS: tuple[Condition, ...] = (
                 "voltage criteria for left ventricular hypertrophy",
                 "left ventricular hypertrophy by voltage criteria",
             ),
-            ("left ventricular hypertrophy", "voltage criteria for LVH", "increased left ventricular voltages suggesting LVH"),
+            (
+                "left ventricular hypertrophy",
+                "voltage criteria for LVH",
+                "increased left ventricular voltages suggesting LVH",
+                "high QRS amplitude due to a thick left ventricle",
+            ),
             ("LVH", "LVH by voltage", "LVH voltage criteria"),
             ("tall R waves in V5 and V6 with deep S waves in V1 and V2",),
         ),
@@ -100,7 +105,7 @@ CONDITIONS: tuple[Condition, ...] = (
             "t-wave-inversion",
             "ischaemic-st-depression",
         ),
-        weight=7,
+        weight=6,
     ),
     Condition(
         "right-ventricular-hypertrophy",
@@ -111,7 +116,11 @@ CONDITIONS: tuple[Condition, ...] = (
                 "right ventricular hypertrophy with right axis deviation",
                 "tall r wave in v1/v2 leads, right ventricular hypertrophy",
             ),
-            ("right ventricular hypertrophy", "evidence of RVH with right axis deviation"),
+            (
+                "right ventricular hypertrophy",
+                "evidence of RVH with right axis deviation",
+                "a thick right ventricle with right axis deviation",
+            ),
             ("RVH", "RVH, RAD"),
             ("a dominant R wave in V1 with right axis deviation and a deep S in V6",),
         ),
@@ -124,14 +133,14 @@ CONDITIONS: tuple[Condition, ...] = (
         tags=("abnormal", "chamber"),
         excludes=("voltage-loss", "left-axis-deviation", "infarction", "repolarisation"),
         implies=("right-axis-deviation",),
-        weight=2,
+        weight=3,
     ),
     Condition(
         "left-atrial-enlargement",
         left_atrium,
         Wording(
             ("left atrial enlargement", "left atrial abnormality", "abnormal p wave terminal force, left atrial enlargement"),
-            ("left atrial enlargement", "a left atrial abnormality", "P mitrale"),
+            ("left atrial enlargement", "a left atrial abnormality", "P mitrale", "an enlarged left atrium"),
             ("LAE", "P mitrale", "LA enlargement"),
             ("broad notched P waves in II with a deep negative terminal P in V1",),
         ),
@@ -145,7 +154,7 @@ CONDITIONS: tuple[Condition, ...] = (
         right_atrium,
         Wording(
             ("right atrial enlargement", "right atrial abnormality", "tall p waves in inferior leads, right atrial enlargement"),
-            ("right atrial enlargement", "a right atrial abnormality", "P pulmonale"),
+            ("right atrial enlargement", "a right atrial abnormality", "P pulmonale", "a large right atrium"),
             ("RAE", "P pulmonale", "RA enlargement"),
             ("tall peaked P waves in the inferior leads",),
         ),
@@ -156,7 +165,7 @@ CONDITIONS: tuple[Condition, ...] = (
         ),
         tags=("abnormal", "atrial-shape"),
         excludes=("voltage-loss", "av-dissociation"),
-        weight=2,
+        weight=3,
     ),
     Condition(
         "left-axis-deviation",
@@ -186,7 +195,7 @@ CONDITIONS: tuple[Condition, ...] = (
         slot="axis",
         tags=("abnormal",),
         excludes=("lateral-wall",),
-        weight=2,
+        weight=3,
     ),
     Condition(
         "low-voltage",
@@ -198,7 +207,13 @@ CONDITIONS: tuple[Condition, ...] = (
                 "low voltage in the extremity and precordial leads",
                 "low qrs voltages in limb leads and precordial leads",
             ),
-            ("low QRS voltage", "low voltage throughout", "generalised low voltage"),
+            (
+                "low QRS voltage",
+                "low voltage throughout",
+                "generalised low voltage",
+                "reduced QRS amplitude throughout",
+                "small QRS complexes of low amplitude",
+            ),
             ("low voltage", "low volts, low voltage"),
             ("QRS amplitudes below 0.5 mV in all limb leads, low voltage",),
         ),

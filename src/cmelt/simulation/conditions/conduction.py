@@ -1,5 +1,7 @@
 """Conduction: AV block of three degrees, bundle branch and fascicular block, pre-excitation."""
 
+# ruff: noqa: ARG001 (every change takes the same arguments, used or not)
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -136,6 +138,7 @@ CONDITIONS: tuple[Condition, ...] = (
             (
                 "left anterior fascicular block",
                 "left anterior hemiblock",
+                "block of the left anterior fascicle",
                 "a left anterior fascicular block with left axis deviation",
             ),
             ("LAFB", "LAHB", "LAFB, LAD"),
@@ -160,7 +163,12 @@ CONDITIONS: tuple[Condition, ...] = (
                 "complete left bundle branch block",
                 "intraventricular conduction defect, left bundle branch block",
             ),
-            ("left bundle branch block", "a left bundle branch block pattern", "complete LBBB"),
+            (
+                "left bundle branch block",
+                "a left bundle branch block pattern",
+                "complete LBBB",
+                "a wide QRS due to left bundle branch block",
+            ),
             ("LBBB", "CLBBB"),
             ("a broad notched R wave in I and V6 with a wide QRS and discordant T waves",),
         ),
@@ -192,7 +200,12 @@ CONDITIONS: tuple[Condition, ...] = (
                 "complete right bundle branch block",
                 "intraventricular conduction defect, right bundle branch block",
             ),
-            ("right bundle branch block", "a right bundle branch block pattern", "complete RBBB"),
+            (
+                "right bundle branch block",
+                "a right bundle branch block pattern",
+                "complete RBBB",
+                "a wide QRS due to right bundle branch block",
+            ),
             ("RBBB", "CRBBB"),
             ("an rsR' complex in V1 with a wide S wave in I and V6",),
         ),
@@ -211,7 +224,12 @@ CONDITIONS: tuple[Condition, ...] = (
         partial(right_bundle, False),
         Wording(
             ("incomplete right bundle branch block", "right ventricular conduction delay, incomplete right bundle branch block"),
-            ("incomplete right bundle branch block", "an incomplete RBBB pattern", "incomplete RBBB"),
+            (
+                "incomplete right bundle branch block",
+                "an incomplete RBBB pattern",
+                "incomplete RBBB",
+                "a partial right bundle branch block",
+            ),
             ("IRBBB", "iRBBB", "incomplete RBBB"),
             ("an rSr' pattern in V1 with a narrow QRS",),
         ),
@@ -235,7 +253,12 @@ CONDITIONS: tuple[Condition, ...] = (
                 "ventricular pre-excitation, wpw pattern",
                 "short pr interval with ventricular pre-excitation",
             ),
-            ("ventricular pre-excitation", "a Wolff-Parkinson-White pattern", "WPW with a short PR interval and delta wave"),
+            (
+                "ventricular pre-excitation",
+                "a Wolff-Parkinson-White pattern",
+                "conduction over an accessory pathway",
+                "WPW with a short PR interval and delta wave",
+            ),
             ("WPW", "preexcitation", "WPW pattern"),
             ("a short PR interval with a delta wave", "delta waves with a wide QRS and short PR"),
         ),
@@ -257,7 +280,7 @@ CONDITIONS: tuple[Condition, ...] = (
             "voltage-loss",
             "axis",
         ),
-        weight=1.5,
+        weight=3,
     ),
     Condition(
         "first-degree-av-block",
@@ -269,7 +292,12 @@ CONDITIONS: tuple[Condition, ...] = (
                 "prolonged pr interval",
                 "first degree av block",
             ),
-            ("first degree AV block", "a prolonged PR interval", "first-degree atrioventricular block"),
+            (
+                "first degree AV block",
+                "a prolonged PR interval",
+                "first-degree atrioventricular block",
+                "delayed conduction from the atria to the ventricles",
+            ),
             ("1st degree AVB", "1° AV block", "AVB I"),
             ("a constant PR interval of more than 200 ms",),
         ),
@@ -287,7 +315,12 @@ CONDITIONS: tuple[Condition, ...] = (
         second_degree_wenckebach,
         Wording(
             ("second degree atrioventricular block, mobitz i (wenckebach)", "2nd degree a-v block, mobitz i (wenckebach)"),
-            ("second degree AV block of Wenckebach type", "a Mobitz type I second degree AV block", "Wenckebach conduction"),
+            (
+                "second degree AV block of Wenckebach type",
+                "a Mobitz type I second degree AV block",
+                "Wenckebach conduction",
+                "progressive lengthening of the PR interval before a dropped beat",
+            ),
             ("Wenckebach", "Mobitz I", "2nd degree AVB type I"),
             ("a PR interval that lengthens until a beat is dropped",),
         ),
@@ -299,7 +332,7 @@ CONDITIONS: tuple[Condition, ...] = (
         slot="av-block",
         tags=("abnormal", "dropped-beats"),
         excludes=("fast", "slow"),
-        weight=1.5,
+        weight=3,
         episodic=True,
     ),
     Condition(
@@ -319,7 +352,7 @@ CONDITIONS: tuple[Condition, ...] = (
         slot="av-block",
         tags=("abnormal", "dropped-beats"),
         excludes=("fast", "slow"),
-        weight=1.2,
+        weight=3,
         episodic=True,
     ),
     Condition(
@@ -353,7 +386,7 @@ CONDITIONS: tuple[Condition, ...] = (
             "axis",
             "left-anterior-fascicular-block",
         ),
-        weight=1.5,
+        weight=3,
         episodic=True,
     ),
 )

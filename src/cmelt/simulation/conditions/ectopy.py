@@ -1,5 +1,7 @@
 """Premature beats, from the atria and from the ventricles, one by one or in a fixed alternation."""
 
+# ruff: noqa: ARG001 (every change takes the same arguments, used or not)
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -35,7 +37,13 @@ CONDITIONS: tuple[Condition, ...] = (
                 "sinus rhythm with atrial premature complexes",
                 "supraventricular premature beats",
             ),
-            ("premature atrial complexes", "atrial premature beats", "supraventricular extrasystoles", "atrial ectopic beats"),
+            (
+                "premature atrial complexes",
+                "atrial premature beats",
+                "supraventricular extrasystoles",
+                "atrial ectopic beats",
+                "isolated early beats from the atria",
+            ),
             ("PACs", "APCs", "PAC"),
             ("early narrow beats preceded by an ectopic P wave",),
         ),
@@ -68,7 +76,7 @@ CONDITIONS: tuple[Condition, ...] = (
         tags=("abnormal", "bigeminy"),
         excludes=("dropped-beats", "av-dissociation", "ventricular-ectopy", "fast"),
         implies=("atrial-premature-beats",),
-        weight=1,
+        weight=3,
         episodic=True,
     ),
     Condition(
@@ -86,6 +94,7 @@ CONDITIONS: tuple[Condition, ...] = (
                 "ventricular premature beats",
                 "ventricular extrasystoles",
                 "ventricular ectopic beats",
+                "isolated early beats from the ventricles",
             ),
             ("PVCs", "VPCs", "VES"),
             ("early broad beats without a preceding P wave and with a compensatory pause",),
@@ -98,7 +107,7 @@ CONDITIONS: tuple[Condition, ...] = (
         slot="ventricular-ectopy",
         tags=("abnormal",),
         excludes=("dropped-beats", "av-dissociation"),
-        weight=6,
+        weight=4,
         episodic=True,
     ),
     *(
@@ -111,7 +120,11 @@ CONDITIONS: tuple[Condition, ...] = (
                     f"{adjective} ventricular premature complexes",
                     f"ventricular premature complexes in a pattern of {word}",
                 ),
-                (f"ventricular {word}", f"premature ventricular complexes in a {adjective} pattern"),
+                (
+                    f"ventricular {word}",
+                    f"premature ventricular complexes in a {adjective} pattern",
+                    f"ventricular ectopics in {word}",
+                ),
                 (f"ventricular {word}", f"PVCs in {word}"),
                 (f"a broad premature beat after every {count} beat",),
             ),
@@ -124,7 +137,7 @@ CONDITIONS: tuple[Condition, ...] = (
             tags=("abnormal", "bigeminy"),
             excludes=(*_REGULAR_ONLY, "atrial-fibrillation", "paced-rhythm"),
             implies=("ventricular-premature-beats",),
-            weight=1.5,
+            weight=3,
             episodic=True,
         )
         for word, adjective, every, count in (

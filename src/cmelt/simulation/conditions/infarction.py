@@ -103,6 +103,8 @@ def _acute(wall: Wall) -> Condition:
             (
                 f"an acute {name} myocardial infarction",
                 f"an acute {name} STEMI",
+                f"raised ST segments over the {name} wall",
+                f"an acute phase {name} infarct",
                 f"acute {name} infarction with reciprocal ST depression in {wall.opposite}",
             ),
             (f"{name} STEMI", f"acute {name} MI", f"acute {name} infarct"),
@@ -116,7 +118,7 @@ def _acute(wall: Wall) -> Condition:
         slot="acute-st",
         tags=("abnormal", "infarction", "repolarisation", f"{name}-wall"),
         excludes=(f"old-{name}-infarction", "flutter"),
-        weight=1.8,
+        weight=3,
         episodic=True,
     )
 
@@ -137,6 +139,7 @@ def _old(wall: Wall) -> Condition:
                 f"an old {name} myocardial infarction",
                 f"a previous {name} infarction",
                 f"a healed {name} myocardial infarction",
+                f"a scar of the {name} wall",
             ),
             (f"old {name} MI", f"old {name} infarct", f"prior {name} MI"),
             (f"pathological Q waves in {wall.leads} without ST elevation",),

@@ -1,5 +1,7 @@
 """Rhythms: the sinus node too slow, too fast or irregular; fibrillation, flutter, tachycardias, a pacemaker."""
 
+# ruff: noqa: ARG001 (every change takes the same arguments, used or not)
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -106,7 +108,14 @@ CONDITIONS: tuple[Condition, ...] = (
         healthy,
         Wording(
             ("normal ecg", "sinus rhythm. normal ecg", "within normal limits", "otherwise normal ecg"),
-            ("a normal ECG", "a normal tracing", "an electrocardiogram within normal limits", "no abnormality"),
+            (
+                "a normal ECG",
+                "a normal tracing",
+                "an electrocardiogram within normal limits",
+                "no abnormality",
+                "a completely normal ECG without any abnormality",
+                "a healthy tracing",
+            ),
             ("normal ECG", "WNL", "NSR, normal", "NAD"),
             ("normal sinus rhythm with normal P waves, QRS complexes and T waves",),
         ),
@@ -124,7 +133,7 @@ CONDITIONS: tuple[Condition, ...] = (
         bradycardia,
         Wording(
             ("sinus bradycardia", "marked sinus bradycardia", "sinus rhythm with bradycardia"),
-            ("sinus bradycardia", "bradycardic sinus rhythm", "a slow sinus rhythm"),
+            ("sinus bradycardia", "bradycardic sinus rhythm", "a slow sinus rhythm", "a slow rate of the sinus node"),
             ("sinus brady", "SB"),
             ("a sinus rate below 60 beats per minute",),
         ),
@@ -143,8 +152,8 @@ CONDITIONS: tuple[Condition, ...] = (
         tachycardia,
         Wording(
             ("sinus tachycardia", "sinus rhythm with tachycardia"),
-            ("sinus tachycardia", "tachycardic sinus rhythm", "a fast sinus rhythm"),
-            ("sinus tachy", "ST at fast rate, sinus tachycardia"),
+            ("sinus tachycardia", "tachycardic sinus rhythm", "a fast sinus rhythm", "a rapid rate of the sinus node"),
+            ("sinus tachy", "sinus tach"),
             ("a sinus rate above 100 beats per minute",),
         ),
         (
@@ -162,7 +171,12 @@ CONDITIONS: tuple[Condition, ...] = (
         sinus_arrhythmia,
         Wording(
             ("sinus arrhythmia", "marked sinus arrhythmia", "sinus rhythm with sinus arrhythmia"),
-            ("sinus arrhythmia", "respiratory sinus arrhythmia", "phasic variation of the sinus rate"),
+            (
+                "sinus arrhythmia",
+                "respiratory sinus arrhythmia",
+                "phasic variation of the sinus rate",
+                "a sinus rate that varies with respiration",
+            ),
             ("sinus arrhythmia", "resp. sinus arrhythmia"),
             ("an RR interval varying with respiration with constant P waves",),
         ),
@@ -190,13 +204,14 @@ CONDITIONS: tuple[Condition, ...] = (
                 "atrial fibrillation",
                 "atrial fibrillation with an irregular ventricular response",
                 "AF with variable ventricular rate",
+                "fibrillation of the atria",
             ),
             ("AF", "AFib", "a-fib", "atrial fib."),
             ("an irregularly irregular ventricular rhythm without P waves", "absent P waves with irregular RR intervals"),
         ),
         (
             "irregular ventricular rhythm of atrial fibrillation without P waves",
-            "fibrillation of the atria with irregular RR",
+            "atria in fibrillation, irregular RR",
             "rhythm strip showing atrial fibrillation",
         ),
         slot="rhythm",
@@ -274,7 +289,7 @@ CONDITIONS: tuple[Condition, ...] = (
         slot="rhythm",
         tags=("abnormal", "no-sinus", "fast"),
         excludes=(*_NO_SINUS, "ventricular-ectopy", "repolarisation", "infarction", "chamber", "voltage-loss", "av-dissociation"),
-        weight=1.5,
+        weight=3,
         episodic=True,
     ),
     Condition(
@@ -294,7 +309,7 @@ CONDITIONS: tuple[Condition, ...] = (
         slot="rhythm",
         tags=("abnormal", "no-sinus", "slow"),
         excludes=(*_NO_SINUS, "ventricular-ectopy", "av-dissociation"),
-        weight=1,
+        weight=3,
         episodic=True,
     ),
     Condition(
@@ -328,7 +343,7 @@ CONDITIONS: tuple[Condition, ...] = (
             "voltage-loss",
             "av-dissociation",
         ),
-        weight=1.2,
+        weight=3,
         episodic=True,
     ),
     Condition(
@@ -336,7 +351,12 @@ CONDITIONS: tuple[Condition, ...] = (
         paced_rhythm,
         Wording(
             ("ventricular-paced rhythm", "electronic ventricular pacemaker", "ventricular paced rhythm, no further analysis"),
-            ("a ventricular paced rhythm", "ventricular pacing with capture", "a pacemaker rhythm"),
+            (
+                "a ventricular paced rhythm",
+                "ventricular pacing with capture",
+                "a pacemaker rhythm",
+                "a pacing spike before every QRS",
+            ),
             ("V-paced", "paced", "pacemaker, V pacing"),
             ("pacing spikes followed by broad QRS complexes",),
         ),
