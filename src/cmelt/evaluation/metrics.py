@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 Scores = NDArray[np.floating]
 Truth = NDArray[np.bool_]
 Replicates = NDArray[np.float64]
+Counts = NDArray[np.float64]
 
 #: Replicates worked on at once: bounds memory at about CHUNK × records × 8 bytes × 4.
 CHUNK = 250
@@ -56,50 +57,58 @@ def patient_weights(patients: NDArray[np.int64], replicates: int, rng: np.random
     """
     count = int(patients.max()) + 1
     draws = rng.multinomial(count, np.full(count, 1.0 / count), size=replicates)
-    return draws[:, patients].astype(np.float32)
+    return draws.T[patients].astype(np.float32).T  # [n, R] in memory: see _by_threshold
 
 
 def weighted_auroc(scores: Scores, truth: Truth, weights: NDArray[np.floating]) -> Replicates:
     """AUROC of one class under R weightings of the records. scores, truth [n], weights [R, n] → [R]; NaN without both kinds."""
 
-    def area(w: NDArray[np.float64], order: NDArray[np.int64], ends: NDArray[np.int64]) -> Replicates:
-        positive = w * truth[order]
-        below = np.cumsum(w - positive, axis=1)[:, ends]  # weight of negatives up to and with each distinct score
-        gained = np.diff(np.cumsum(positive, axis=1)[:, ends], axis=1, prepend=0.0)
-        middle = (below + np.concatenate([np.zeros((len(w), 1)), below[:, :-1]], axis=1)) / 2  # ties count half
-        positives, negatives = positive.sum(1), below[:, -1]
+    def area(found: Counts, taken: Counts) -> Replicates:
+        below = taken - found  # negatives up to and with each distinct score
+        middle = below.copy()
+        middle[1:] += below[:-1]
+        middle /= 2  # ties count half
         with np.errstate(invalid="ignore", divide="ignore"):
-            return (gained * middle).sum(1) / (positives * negatives)
+            return np.einsum("tr,tr->r", _steps(found), middle) / (found[-1] * below[-1])
 
-    return _by_threshold(scores, weights, area, descending=False)
+    return _by_threshold(scores, truth, weights, area, descending=False)
 
 
 def weighted_auprc(scores: Scores, truth: Truth, weights: NDArray[np.floating]) -> Replicates:
     """Average precision of one class under R weightings; shapes as in `weighted_auroc`; NaN without positives."""
 
-    def area(w: NDArray[np.float64], order: NDArray[np.int64], ends: NDArray[np.int64]) -> Replicates:
-        found = np.cumsum(w * truth[order], axis=1)[:, ends]
-        taken = np.cumsum(w, axis=1)[:, ends]
+    def area(found: Counts, taken: Counts) -> Replicates:
         with np.errstate(invalid="ignore", divide="ignore"):
             precision = np.where(taken > 0, found / taken, 0.0)
-            recall = found / found[:, -1:]
-        return (np.diff(recall, axis=1, prepend=0.0) * precision).sum(1)
+            return np.einsum("tr,tr->r", _steps(found), precision) / found[-1]
 
-    return _by_threshold(scores, weights, area, descending=True)
+    return _by_threshold(scores, truth, weights, area, descending=True)
 
 
 def _by_threshold(
-    scores: Scores,
-    weights: NDArray[np.floating],
-    area: Callable[[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]], Replicates],
-    descending: bool,
+    scores: Scores, truth: Truth, weights: NDArray[np.floating], area: Callable[[Counts, Counts], Replicates], descending: bool
 ) -> Replicates:
-    """Sort once, find where each distinct score ends, and hand the sorted weights on in chunks of replicates."""
+    """Sort once, and hand `area` the weight of positives and of all records up to and with each distinct score, [T, R] each.
+
+    Replicates are the last axis here, so that sorting moves whole rows and sums run along contiguous memory. They run in single
+    precision: weights are counts, and counts below 2^24 are exact in it.
+    """
     order = np.argsort(-scores if descending else scores, kind="stable")
     ordered = scores[order]
     ends = np.append(np.flatnonzero(ordered[1:] != ordered[:-1]), len(scores) - 1)
-    chunks = [weights[i : i + CHUNK, order].astype(np.float64) for i in range(0, len(weights), CHUNK)]
-    return np.concatenate([area(chunk, order, ends) for chunk in chunks])
+    positive = truth[order].astype(np.float32)[:, None]
+    parts = []
+    for start in range(0, len(weights), CHUNK):
+        counts = weights[start : start + CHUNK].T.astype(np.float32, copy=False).take(order, axis=0)
+        taken = counts.cumsum(axis=0)[ends].astype(np.float64)
+        found = (counts * positive).cumsum(axis=0)[ends].astype(np.float64)
+        parts.append(area(found, taken))
+    return np.concatenate(parts)
+
+
+def _steps(cumulative: Counts) -> Counts:
+    """What each threshold adds, [T, R]."""
+    return np.diff(cumulative, axis=0, prepend=0.0)
 
 
 def class_replicates(
