@@ -29,7 +29,7 @@ class Complex:
         st, t: [3] mV.
         t_width, t_symmetry: as in `Heart`.
         peak: seconds from onset to the greatest QRS vector.
-        axis_deg: frontal axis of the net QRS.
+        axis_deg: frontal axis of the net QRS, without a blocked right bundle's late forces.
     """
 
     qrs: Wave
@@ -92,12 +92,13 @@ def kept_axis(qrs: Wave, before: float | None, heart: Heart) -> float | None:
 def conducted(heart: Heart) -> Complex:
     """The complex of a beat that came through the AV node (or of the escape or paced rhythm in its place)."""
     heart = aligned(heart)
-    qrs = stretched(heart.qrs, heart.qrs_ms / 1000)
+    axis = axis_of(heart.qrs, heart.electrodes)
+    qrs = heart.qrs if heart.late_qrs is None else heart.qrs.plus(heart.late_qrs)
+    qrs = stretched(qrs, heart.qrs_ms / 1000)
     opposed = -heart.discordance * qrs.area() * 2.5 / (heart.qrs_ms / 1000)  # 2.5 ≈ √(2π): the mean vector over the QRS
     t = heart.voltage * (heart.t_vector + opposed)
     st = heart.voltage * (heart.st_vector + 0.3 * opposed)
     qrs = qrs.scaled(heart.voltage)
-    axis = axis_of(qrs, heart.electrodes)
     return Complex(qrs, heart.qrs_ms / 1000, st, t, heart.t_width, heart.t_symmetry, peak(qrs), axis)
 
 

@@ -35,6 +35,7 @@ class Heart:
         p, p_ms: shape of the sinus P wave, and its duration.
         premature_p: shape of an ectopic P wave.
         qrs: shape of the conducted QRS, stretched to `qrs_ms` in the end.
+        late_qrs: what a blocked right bundle adds at its end; the axis is that of `qrs` alone, as readers take it.
         axis_deg: frontal axis the conducted QRS is turned to, or None to leave it as it is.
         discordance: part of the mean QRS vector that the T wave opposes (secondary changes).
         t_vector: [3] T wave in mV, before it follows the axis.
@@ -62,6 +63,7 @@ class Heart:
     premature_qrs: Wave
     premature_qrs_ms: float
     electrodes: Array
+    late_qrs: Wave | None = None
     discordance: float = 0.0
     t_width: float = 1.0
     t_symmetry: float = 0.0

@@ -57,7 +57,7 @@ def simulate(
     Returns:
         A record with signal [12, round(rate * seconds)] float32 mV, labels "sim:NAME", report, age, sex and truth: rhythm,
         rate_bpm, pr_ms (None where no P wave is conducted), qrs_ms, qt_ms (to where 4 % of T are left), qtc_ms (Fridericia),
-        axis_deg, r_times and premature_r_times (s), p_times (s), conditions.
+        axis_deg, p_times and qrs_times (onsets, s), r_times and premature_r_times (greatest QRS vector, s), conditions.
 
     Raises:
         ConfigError: unknown conditions, an impossible combination, or values out of range.
@@ -192,6 +192,7 @@ def _truth(
             "qt_ms": measured.qt_ms,
             "qtc_ms": measured.qtc_ms,
             "axis_deg": measured.axis_deg,
+            "qrs_times": visible(beats.qrs),
             "r_times": visible(beats.qrs + normal.peak),
             "premature_r_times": visible(beats.premature_qrs + early.peak),
             "p_times": visible(p),

@@ -116,7 +116,9 @@ def mobitz(heart: Heart, rng: Generator, onsets: Array) -> tuple[Array, Array]:
 
 def dissociated(rates: tuple[float, float], heart: Heart, rng: Generator, onsets: Array) -> tuple[Array, Array]:
     """No P wave is conducted; the ventricles follow an escape rhythm of their own at `rates` a minute."""
-    interval = 60 / float(rng.uniform(*rates))
+    interval, atrial = 60 / float(rng.uniform(*rates)), float(np.diff(onsets).mean())
+    if abs(interval / atrial - round(interval / atrial)) < 0.14:
+        interval += 0.2 * atrial  # else the two would march in step for the whole record and look conducted
     count = int((onsets[-1] - onsets[0]) / interval) + 2
     qrs = onsets[0] + interval * rng.random() + np.cumsum(interval * (1 + 0.006 * rng.standard_normal(count)))
     return qrs, np.full(count, np.nan)

@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 from numpy.random import Generator
 
-from cmelt.simulation.complexes import aligned, axis_of, kept_axis
+from cmelt.simulation.complexes import axis_of
 from cmelt.simulation.condition import Condition, Wording
 from cmelt.simulation.heart import Heart, varied, ventricular_qrs
 from cmelt.simulation.timeline import dissociated, mobitz, wenckebach
@@ -43,6 +43,7 @@ def third_degree(heart: Heart, rng: Generator) -> Heart:
         heart,
         conduct=partial(dissociated, (28, 40)),
         qrs=ventricular_qrs(rng),
+        late_qrs=None,
         qrs_ms=float(rng.uniform(135, 160)),
         axis_deg=None,
         discordance=0.35,
@@ -78,14 +79,12 @@ def left_bundle(heart: Heart, rng: Generator) -> Heart:
 
 def right_bundle(complete: bool, heart: Heart, rng: Generator) -> Heart:
     """The right ventricle late: rsR' in V1, a broad S in I and V6, T turned over in V1."""
-    late = wave((86, 15 if complete else 10, (-0.62, -0.10, -0.80)), (106 if complete else 94, 11, (-0.30, 0.02, -0.34)))
-    late = varied(late, rng, 0.08).scaled((1.15 if complete else 0.62) * float(rng.uniform(0.9, 1.25)))
-    axis, heart = heart.axis_deg, aligned(heart)
-    qrs = heart.qrs.paced(heart.qrs_ms / 92).plus(late)
+    late = wave((86, 15 if complete else 10, (-0.72, -0.10, -0.78)), (106 if complete else 94, 11, (-0.30, 0.02, -0.34)))
+    late = varied(late, rng, 0.08).scaled((1.0 if complete else 0.45) * float(rng.uniform(0.9, 1.25)))
     return replace(
         heart,
-        qrs=qrs,
-        axis_deg=kept_axis(qrs, axis, heart),
+        qrs=heart.qrs.paced(heart.qrs_ms / 92),
+        late_qrs=late,
         qrs_ms=float(rng.uniform(126, 152) if complete else rng.uniform(104, 116)),
         t_vector=heart.t_vector + (np.array([0.06, 0.0, 0.30]) if complete else np.array([0.02, 0.0, 0.10])),
         qtc_ms=heart.qtc_ms + (20 if complete else 5),
