@@ -1,4 +1,4 @@
-"""What a store looks like on disk, and how its files are written so that none is ever half there.
+"""What a store looks like on disk, and how one of its files is written so that it is never half there.
 
 STORE/manifest.json      settings, counts, SHA-256 of every other file; written last
 STORE/index.parquet      one row a record
@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from cmelt.errors import StoreError
+from cmelt.publishing import sync
 
-MANIFEST = "manifest.json"
 INDEX = "index.parquet"
 QUARANTINE = "quarantine.jsonl"
 FORMAT = "cmelt-store"
@@ -37,12 +37,6 @@ def canonical_json(value: Any) -> bytes:
     return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 def manifest_sha256(manifest: Mapping[str, Any]) -> str:
     """SHA-256 of the manifest without its own field `sha256`: the identity of the store."""
     return hashlib.sha256(canonical_json({key: value for key, value in manifest.items() if key != "sha256"})).hexdigest()
@@ -57,15 +51,6 @@ def write_synced(path: Path, content: bytes) -> None:
             stream.flush()
             os.fsync(stream.fileno())
         staged.replace(path)
-        sync_folder(path.parent)
+        sync(path.parent)
     except OSError as error:
         raise StoreError(path, f"cannot be written: {error.strerror}", "make room, or choose another place") from error
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in `folder` survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

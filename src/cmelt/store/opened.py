@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cmelt.errors import StoreError
+from cmelt.publishing import MANIFEST, sha256
 from cmelt.sources.source import SPLITS
-from cmelt.store.layout import FORMAT, INDEX, MANIFEST, QUARANTINE, VERSION, manifest_sha256, sha256_of, shard_file
+from cmelt.store.layout import FORMAT, INDEX, QUARANTINE, VERSION, manifest_sha256, shard_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -176,7 +177,7 @@ def open_store(path: str | Path, verify: Verify = "sizes") -> Store:
             raise StoreError(file, "is missing", _REMEDY)
         if file.stat().st_size != facts["bytes"]:
             raise StoreError(file, f"has {file.stat().st_size} bytes where the manifest says {facts['bytes']}", _REMEDY)
-        if verify == "full" and sha256_of(file) != facts["sha256"]:
+        if verify == "full" and sha256(file) != facts["sha256"]:
             raise StoreError(file, "does not match its SHA-256", _REMEDY)
     return Store(folder, manifest)
 

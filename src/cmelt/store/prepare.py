@@ -13,21 +13,19 @@ from pathlib import Path
 from typing import Any
 
 from cmelt.errors import StoreError
+from cmelt.publishing import MANIFEST, sha256, sync
 from cmelt.records.record import LEADS
 from cmelt.sources.source import Listing, Source
 from cmelt.store.index import index_bytes, left_out_entry, settle_groups
 from cmelt.store.layout import (
     FORMAT,
     INDEX,
-    MANIFEST,
     MICROVOLTS_PER_STEP,
     QUARANTINE,
     VERSION,
     canonical_json,
     manifest_sha256,
-    sha256_of,
     shard_file,
-    sync_folder,
     write_synced,
 )
 from cmelt.store.patients import patient_hash
@@ -188,7 +186,7 @@ def _write_tables(
         for number, receipt in enumerate(receipts)
     }
     for name in (INDEX, QUARANTINE):
-        files[name] = {"bytes": (folder / name).stat().st_size, "sha256": sha256_of(folder / name)}
+        files[name] = {"bytes": (folder / name).stat().st_size, "sha256": sha256(folder / name)}
     splits = Counter(row["split"] for row in rows)
     return {
         "records": len(rows),
@@ -222,4 +220,4 @@ def _drop_strays(folder: Path, files: dict[str, Any]) -> None:
     for path in (folder / "shards").iterdir():
         if f"shards/{path.name}" not in files:
             path.unlink()
-    sync_folder(folder / "shards")
+    sync(folder / "shards")

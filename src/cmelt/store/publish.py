@@ -7,7 +7,7 @@ import os
 import shutil
 from pathlib import Path
 
-from cmelt.store.layout import sync_folder
+from cmelt.publishing import rename, sync
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
@@ -15,18 +15,12 @@ _RENAME_EXCHANGE = 2
 
 def publish(staged: Path, target: Path) -> None:
     """Rename `staged` to `target`; what was there before is removed after the new one is in place."""
-    if not target.exists():
-        staged.rename(target)
-    elif _exchange(staged, target):
+    if target.exists() and _exchange(staged, target):
         shutil.rmtree(staged)
+        sync(target.parent)
     else:
-        # Without an atomic exchange there is an instant with neither; the old one then lies beside, complete.
-        old = target.with_name(f".{target.name}.replaced")
-        shutil.rmtree(old, ignore_errors=True)
-        target.rename(old)
-        staged.rename(target)
-        shutil.rmtree(old)
-    sync_folder(target.parent)
+        # Without an exchange there is an instant with neither; the old one then lies beside, complete.
+        rename(staged, target, replace=True)
 
 
 def _exchange(a: Path, b: Path) -> bool:

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from cmelt import __version__
 from cmelt.errors import CMeltError
+from cmelt.publishing import sha256
 from cmelt.records.leads import lead_name
 from cmelt.records.record import LEADS, Record
 from cmelt.records.standard import Crop, StandardRecord, standardise
 from cmelt.sources.source import Entry, Source
-from cmelt.store.layout import MICROVOLTS_PER_STEP, VERSION, canonical_json, sha256_of, write_synced
+from cmelt.store.layout import MICROVOLTS_PER_STEP, VERSION, canonical_json, write_synced
 from cmelt.store.patients import patient_hash, split_of
 
 _STEPS = 32767
@@ -75,7 +76,7 @@ def is_done(task: ShardTask) -> bool:
     """Whether an earlier run, perhaps killed, has finished this very shard."""
     try:
         receipt = json.loads(task.receipt_path.read_bytes())
-        return receipt["fingerprint"] == task.fingerprint() and sha256_of(task.shard_path) == receipt["sha256"]
+        return receipt["fingerprint"] == task.fingerprint() and sha256(task.shard_path) == receipt["sha256"]
     except (OSError, ValueError, KeyError, TypeError):
         return False
 
