@@ -145,7 +145,7 @@ def test_progress_is_told(store, task):
     evaluate_tasks(PlantedEmbedder(), PlantedEmbedder(blind=True), store, [task], QUICK, lambda *stage: told.append(stage))
     assert told[0][0] == "embedding, model"
     assert ("embedding, random control", 600, 600) in told
-    assert told[-1] == ("linear probes", 2, 2)
+    assert told[-1] == ("linear probes, planted", 2, 2)
 
 
 def test_labelled_population_is_evaluated_alone(store, embedder, blind):

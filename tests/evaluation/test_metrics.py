@@ -49,13 +49,28 @@ def test_chunks_do_not_change_replicates(monkeypatch):
     np.testing.assert_array_equal(metrics.weighted_auroc(scores, truth, weights), whole)
 
 
-def test_a_replicate_without_positives_has_no_area_and_leaves_the_mean_over_the_others():
+def test_a_replicate_without_positives_has_no_area_and_keeps_the_class_at_its_value_in_the_mean():
     truth = np.array([True, False, False, False])
     weights = np.array([[0.0, 1.0, 1.0, 1.0], [1.0, 1.0, 1.0, 1.0]])
     areas = metrics.weighted_auroc(np.array([3.0, 1.0, 2.0, 0.0]), truth, weights)
     assert np.isnan(areas[0])
     assert areas[1] == 1.0
-    assert metrics.macro(np.array([[np.nan, 0.8], [0.6, 0.8]])).tolist() == pytest.approx([0.8, 0.7])
+    points = np.array([0.5, 0.7])
+    assert metrics.macro(np.array([[np.nan, 0.8], [0.6, 0.8]]), points).tolist() == pytest.approx([0.65, 0.7])
+
+
+def test_a_rare_class_with_a_low_figure_does_not_lift_the_interval_off_the_mean():
+    """One positive ranked last vanishes from 37 % of the replicates."""
+    rng = np.random.default_rng(6)
+    truth = np.column_stack([rng.random(200) < 0.4, np.arange(200) == 0])
+    scores = truth[:, :1] + rng.normal(size=(200, 2))
+    scores[0, 1] = scores[:, 1].min() - 1
+    weights = metrics.patient_weights(np.arange(200), 500, rng)
+    points = np.array([metrics.auroc(scores[:, c], truth[:, c]) for c in range(2)])
+    replicates = metrics.class_replicates(scores, truth, weights, metrics.weighted_auroc)
+    assert 0.3 < np.isnan(replicates[:, 1]).mean() < 0.45
+    found = metrics.figure(points.mean(), metrics.macro(replicates, points))
+    assert found.value == pytest.approx((found.low + found.high) / 2, abs=0.01)
 
 
 def test_records_of_a_patient_are_drawn_together():

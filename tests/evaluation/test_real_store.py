@@ -63,3 +63,32 @@ def test_splits_of_a_prepared_store_share_no_patient(store):
     from cmelt.evaluation.contamination import overlap_with_training
 
     assert overlap_with_training(store, ("validation", "test")).records == 0
+
+
+class Spectra(RateReader):
+    """Amplitude spectra of the twelve leads: what a probe can read from real ECGs without any learning."""
+
+    identity = "spectra"
+
+    def embed_ecgs(self, millivolts):
+        spectra = np.abs(np.fft.rfft(millivolts, axis=2))[:, :, :200].reshape(len(millivolts), 12, 50, 4).mean(axis=3)
+        levels = np.percentile(millivolts, [1, 50, 99], axis=2).transpose(1, 0, 2)
+        features = np.concatenate([np.log1p(spectra).reshape(len(spectra), -1), 3 * levels.reshape(len(spectra), -1)], axis=1)
+        return (features / np.linalg.norm(features, axis=1, keepdims=True)).astype(np.float32)
+
+    def embed_texts(self, texts):
+        return np.random.default_rng(len(texts)).normal(size=(len(texts), 636)).astype(np.float32)
+
+
+@pytest.mark.slow
+def test_more_labels_make_a_better_probe_on_real_ecgs(data_dir, tmp_path):
+    from cmelt.sources.ptb_xl import PtbXl
+
+    prepare_store(PtbXl(str(data_dir / "ptb-xl"), 100.0), tmp_path / "store", ShardSettings(100.0, 10.0, "first", "k"), workers=1)
+    store = open_store(tmp_path / "store")
+    found = evaluate_tasks(Spectra(), Blind(), store, [load_task("ptbxl-super")], Protocol(bootstrap=200))[0]
+    areas = [probe.comparison.model.macro_auroc for probe in found.probes]
+    assert areas[0].value < areas[1].value < areas[2].value
+    assert areas[2].low > 0.75
+    assert found.probes[2].comparison.random.macro_auroc.low < 0.5 < found.probes[2].comparison.random.macro_auroc.high
+    assert sum(c.positives for c in found.counts.values()) > found.records > 450

@@ -68,10 +68,10 @@ class Bench:
             name: ClassFigures(metrics.figure(areas[0][c], areas[1][:, c]), metrics.figure(precisions[0][c], precisions[1][:, c]))
             for c, name in enumerate(self.names)
         }
-        macro = metrics.macro(areas[1])
+        macro = metrics.macro(areas[1], areas[0])
         performance = Performance(
             metrics.figure(float(np.mean(areas[0])), macro),
-            metrics.figure(float(np.mean(precisions[0])), metrics.macro(precisions[1])),
+            metrics.figure(float(np.mean(precisions[0])), metrics.macro(precisions[1], precisions[0])),
             classes,
         )
         return performance, macro

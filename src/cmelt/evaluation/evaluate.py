@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
@@ -13,7 +13,7 @@ from cmelt.errors import ConfigError, StoreError
 from cmelt.evaluation import examples, metrics, zero_shot
 from cmelt.evaluation.comparison import Bench, shuffled_figure, text_only_figure
 from cmelt.evaluation.contamination import check_unseen
-from cmelt.evaluation.embedder import Embedder, EvaluationStore, check_fit, embed_rows
+from cmelt.evaluation.embedder import Embedder, EvaluationStore, Progress, check_fit, embed_rows
 from cmelt.evaluation.probes import fit_probes
 from cmelt.evaluation.protocol import Protocol, Report, Sample, rows_of, sample_of
 from cmelt.evaluation.results import ClassCount, Comparison, Results
@@ -105,7 +105,7 @@ def _answer(
     bench = Bench(names[kept], tested.truth[:, kept], tested.patients, protocol.bootstrap, protocol.seed)
     shot, scores = _zero_shot(embedder, control, task, tested, kept, bench, protocol.seed)
     headline = "contrast" if "contrast" in shot else "similarity"
-    probes, unlearnable = fit_probes(names, tested, training, kept, protocol, progress)
+    probes, unlearnable = fit_probes(names, tested, training, kept, protocol, _stage(progress, f"linear probes, {task.name}"))
     return Results(
         name=task.name,
         task=asdict(task),
@@ -164,5 +164,6 @@ def _left_out(
     return reasons
 
 
-def _stage(progress: Report | None, word: str) -> Callable[[int, int], None] | None:
+def _stage(progress: Report | None, word: str) -> Progress | None:
+    """Progress of one named stage."""
     return None if progress is None else lambda done, total: progress(word, done, total)

@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 from cmelt.errors import StoreError
 from cmelt.evaluation import metrics
 from cmelt.evaluation.comparison import Bench
+from cmelt.evaluation.embedder import Progress
 from cmelt.evaluation.linear_probe import draw_records, fit_probe
-from cmelt.evaluation.protocol import Protocol, Report, Sample
+from cmelt.evaluation.protocol import Protocol, Sample
 from cmelt.evaluation.results import ProbeResult
 
 
@@ -19,7 +20,7 @@ def fit_probes(
     training: Sample,
     kept: NDArray[np.bool_],
     protocol: Protocol,
-    progress: Report | None,
+    progress: Progress | None,
 ) -> tuple[tuple[ProbeResult, ...], NDArray[np.bool_]]:
     """One result a fraction, and which classes ([C]) have no figures because no training record shows them."""
     learnable = metrics.evaluable(training.truth) if len(training.rows) else np.zeros(len(names), dtype=bool)
@@ -36,7 +37,7 @@ def fit_probes(
     for place, fraction in enumerate(fractions):
         results.append(_probe(bench, tested.classes(both), training.classes(both), fraction, protocol))
         if progress is not None:
-            progress("linear probes", place + 1, len(fractions))
+            progress(place + 1, len(fractions))
     return tuple(results), kept & ~learnable
 
 

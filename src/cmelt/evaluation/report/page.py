@@ -149,7 +149,7 @@ def _method(results: Sequence[Results]) -> str:
         "prompts where it has any. Linear probe: logistic regression on frozen, standardised embeddings; its regularisation is "
         "chosen by cross-validation over patients inside the drawn training records. Nothing was chosen on evaluated records.</p>"
         "<p>Intervals: 2.5 % and 97.5 % points when patients are drawn with replacement, and for probes the training draws too. "
-        "A class that vanishes from a replicate is left out of that replicate's mean. Differences are paired.</p>"
+        "In the mean, a class that vanishes from a replicate keeps its value. Differences are paired.</p>"
         "<p>Controls: the same network with random weights, through the same steps; ECGs exchanged between patients; a score "
         f"that never sees the ECG, which is 0.5 by construction. Before measuring, {checked}</p><dl>{items}</dl>"
     )
