@@ -50,7 +50,8 @@ class Batches:
             len(self.tokenizer),
             self._rng("words", step),
         )
-        clean = self._texts(own, step) if recipe.masking.contrast_view == "clean" else (None, None)
+        clean_needed = recipe.masking.contrast_view == "clean" and recipe.objectives.weights.keys() & {"ets", "info_nce"}
+        clean = self._texts(own, step) if clean_needed else (None, None)
         measured = self.corpus.measured[chosen]
         change = self._rng("augmentation", step)
         rows = self.corpus.rows[chosen]

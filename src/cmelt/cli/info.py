@@ -26,7 +26,7 @@ def info(
         raise typer.BadParameter("give one of --recipe and --model")
     from cmelt.model.sizes import parameter_counts, settings_of_model, settings_of_recipe
 
-    counts = parameter_counts(settings_of_recipe(recipe) if recipe is not None else settings_of_model(model))
+    counts = parameter_counts(settings_of_model(model) if model is not None else settings_of_recipe(str(recipe)))
     if as_json:
         print_json({"total": sum(counts.values()), "parts": counts})
         return

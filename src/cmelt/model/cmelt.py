@@ -40,15 +40,15 @@ class Outputs(NamedTuple):
     """What the objectives need; a part that no objective asked for is None.
 
     Attributes:
-        ecg_embedding, text_embedding: [B, D], before fusion.
+        ecg_embedding, text_embedding: [B, D], before fusion; what the contrastive objectives compare.
         word_logits: [M, vocabulary] at the M masked pieces, in the order of `views.words[views.words >= 0]`.
-        samples: [B, P, samples × leads] predicted samples of every token.
+        samples: [B, P, leads × samples] predicted samples of every token, those of a lead side by side.
         match_logits: [B, 2], the second is "this report is this ECG's".
         scale, bias: of the sigmoid contrast; `temperature_scale` of the softmax one. Scalars.
     """
 
-    ecg_embedding: Tensor
-    text_embedding: Tensor
+    ecg_embedding: Tensor | None
+    text_embedding: Tensor | None
     word_logits: Tensor | None
     samples: Tensor | None
     match_logits: Tensor | None
@@ -90,7 +90,7 @@ class CMeltModel(PreTrainedModel):
         """Initial values of everything that is not the text encoder's; called by transformers for weights it did not load."""
         if isinstance(module, nn.Linear | nn.Embedding):
             nn.init.normal_(module.weight, std=0.02)
-            if getattr(module, "bias", None) is not None:
+            if isinstance(module, nn.Linear) and module.bias is not None:
                 nn.init.zeros_(module.bias)
         elif isinstance(module, nn.Conv1d):
             nn.init.kaiming_normal_(module.weight)
@@ -120,16 +120,17 @@ class CMeltModel(PreTrainedModel):
     def forward(self, views: Views, objectives: frozenset[str]) -> Outputs:
         """One pre-training pass over the views, computing only what the named objectives need."""
         fused_needed = bool(objectives & {"mlm", "mem", "etm"})
-        words = samples = match = None
-        if fused_needed or views.clean_tokens is None:
+        contrast_needed = bool(objectives & {"ets", "info_nce"})
+        words = samples = match = ecg_embedding = text_embedding = None
+        if fused_needed or (contrast_needed and views.clean_tokens is None):
             ecg = self.encode_ecg(views.ecg, views.kept)  # [B, 1 + K, D]
             text = self.encode_text(views.tokens, views.text_mask)  # [B, S, D]
             if fused_needed:
                 words, samples, match = self._heads(self.fusion(text, views.text_mask, ecg), views, objectives)
-        if views.clean_tokens is None:
+        if contrast_needed and views.clean_tokens is None:
             ecg_embedding, text_embedding = self.ecg_pooler(ecg), self.text_pooler(text, views.text_mask)
-        else:
-            assert views.clean_text_mask is not None
+        elif contrast_needed:
+            assert views.clean_tokens is not None and views.clean_text_mask is not None
             ecg_embedding = self.embed_ecg(views.ecg)
             text_embedding = self.embed_text(views.clean_tokens, views.clean_text_mask)
         scale, bias, temperature_scale = self.contrast()

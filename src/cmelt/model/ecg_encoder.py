@@ -42,6 +42,22 @@ class PositionalConvolution(nn.Module):
         return F.gelu(mixed[..., : tokens.shape[1]]).transpose(1, 2)
 
 
+class Amplitude(nn.Module):
+    """How large each lead is, as an addition to every token.
+
+    The norms of a front end take the record's gain away, and with it voltage criteria: hypertrophy, low voltage.
+    """
+
+    def __init__(self, leads: int, width: int) -> None:
+        super().__init__()
+        self.project = nn.Linear(3 * leads, width)
+
+    def forward(self, ecg: Tensor) -> Tensor:
+        """ecg [B, L, T] millivolts → [B, 1, D], from each lead's deviation, highest and lowest value."""
+        sizes = torch.cat([ecg.std(2), ecg.amax(2), -ecg.amin(2)], dim=1).clamp(min=0)  # [B, 3L]
+        return self.project(torch.log1p(sizes))[:, None]
+
+
 class TransformerLayer(nn.Module):
     """Self-attention and feed-forward, each followed by addition and LayerNorm (post-norm)."""
 
@@ -71,6 +87,7 @@ class EcgEncoder(nn.Module):
         self.front_end_norm = nn.LayerNorm(settings.stem_channels[-1])
         self.project = nn.Linear(settings.stem_channels[-1], settings.width)
         self.project_dropout = nn.Dropout(settings.dropout)
+        self.amplitude = Amplitude(settings.leads, settings.width) if settings.amplitude else None
         self.positions = PositionalConvolution(settings.width, settings.position_kernel, settings.position_groups)
         self.class_token = nn.Parameter(torch.empty(settings.width))
         self.norm = nn.LayerNorm(settings.width)
@@ -106,7 +123,10 @@ class EcgEncoder(nn.Module):
         visible = None if kept is None else _visible(kept, self.settings.tokens)  # [B, P]
         if visible is not None and self.settings.masking == "signal":
             ecg = ecg * _per_sample(visible, self.settings.samples_per_token, ecg.shape[2])
-        tokens = self.project_dropout(self.project(self.front_end_norm(self.front_end(ecg))))
+        tokens = self.project(self.front_end_norm(self.front_end(ecg)))
+        if self.amplitude is not None:
+            tokens = tokens + self.amplitude(ecg)
+        tokens = self.project_dropout(tokens)
         if visible is None or self.settings.masking == "after_position":
             return tokens + self.positions(tokens)
         # Masked tokens must not reach their neighbours through the positional convolution's 128 taps.

@@ -36,7 +36,7 @@ def text_config(architecture: dict[str, Any], vocabulary: int | None = None) -> 
 
 def build_text_encoder(config: PreTrainedConfig) -> PreTrainedModel:
     """A text encoder with fresh weights. T5 changes the configuration it is given, hence the copy."""
-    encoder = _auto_class(config).from_config(copy.deepcopy(config), attn_implementation="sdpa")
+    encoder = _auto_class(config).from_config(copy.deepcopy(config))
     return _without_pooler(encoder)
 
 
@@ -47,7 +47,7 @@ def pretrained_text_encoder(name_or_path: str) -> PreTrainedModel:
     """
     try:
         config = AutoConfig.from_pretrained(name_or_path)
-        return _without_pooler(_auto_class(config).from_pretrained(name_or_path, attn_implementation="sdpa"))
+        return _without_pooler(_auto_class(config).from_pretrained(name_or_path))
     except OSError:
         raise ConfigError(
             "model.text.weights",
@@ -59,6 +59,25 @@ def pretrained_text_encoder(name_or_path: str) -> PreTrainedModel:
 def text_width(config: PreTrainedConfig) -> int:
     """Width of the encoder's states, whatever this family calls it."""
     return int(config.hidden_size)  # `attribute_map` of T5 and its like answers to this name too
+
+
+def architecture_of(config: PreTrainedConfig) -> dict[str, Any]:
+    """The mapping that `text_config` reads back to these sizes. Published configurations carry keys of other uses and of older
+    versions (Flan-T5's `n_positions`): they are left out."""
+    usual = AutoConfig.for_model(config.model_type).to_dict()
+    unneeded = {"model_type", "architectures", "transformers_version", "_name_or_path", "dtype"}
+    sizes = {key: value for key, value in config.to_dict().items() if key in usual.keys() - unneeded and value != usual[key]}
+    return {"model_type": config.model_type, **sizes}
+
+
+def longest_text(config: PreTrainedConfig) -> int | None:
+    """How many pieces the encoder has positions for; None where positions are relative, as in T5."""
+    most = getattr(config, "max_position_embeddings", None)
+    if most is None or "deberta" in config.model_type:
+        return None
+    # This family counts positions from the padding's number on.
+    behind_padding = "roberta" in config.model_type or config.model_type == "camembert"
+    return int(most) - (config.pad_token_id + 1 if behind_padding else 0)
 
 
 def _auto_class(config: PreTrainedConfig) -> Any:

@@ -11,9 +11,7 @@ def gather(rows: Tensor) -> Tensor:
 
     Gradients flow back to the process that a row came from; integer rows carry none.
     """
-    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
-        return rows
-    if torch.distributed.get_world_size() == 1:
+    if not _several():
         return rows
     if rows.is_floating_point():
         from torch.distributed.nn.functional import all_gather
@@ -26,6 +24,19 @@ def gather(rows: Tensor) -> Tensor:
 
 def first_row(rows: int) -> int:
     """Where this process's rows start among the gathered ones."""
+    return torch.distributed.get_rank() * rows if _several() else 0
+
+
+def mean_across(value: Tensor) -> Tensor:
+    """The mean of a scalar without gradient over the processes."""
+    if not _several():
+        return value
+    total = value.detach().clone()
+    torch.distributed.all_reduce(total)
+    return total / torch.distributed.get_world_size()
+
+
+def _several() -> bool:
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
-        return 0
-    return torch.distributed.get_rank() * rows
+        return False
+    return torch.distributed.get_world_size() > 1

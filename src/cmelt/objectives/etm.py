@@ -5,7 +5,9 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
+from cmelt.objectives.precision import full
+
 
 def etm_loss(logits: Tensor, aligned: Tensor) -> Tensor:
     """Cross-entropy of logits [B, 2] against aligned [B] bool (method page, ETM). Returns a scalar."""
-    return F.cross_entropy(logits.float(), aligned.long())
+    return F.cross_entropy(full(logits), aligned.long())

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cmelt.objectives.pairs import Pairs
+from cmelt.objectives.precision import full
 
 
 def ets_loss(ecg: Tensor, text: Tensor, truth: Pairs, scale: Tensor, bias: Tensor, balance: bool = False) -> Tensor:
@@ -22,7 +23,7 @@ def ets_loss(ecg: Tensor, text: Tensor, truth: Pairs, scale: Tensor, bias: Tenso
     Returns:
         Scalar.
     """
-    logits = scale * ecg.float() @ text.float().T + bias  # [B, N]
+    logits = scale * full(ecg) @ full(text).T + bias  # [B, N]
     sign = torch.where(truth.positive, 1.0, -1.0)
     losses = -F.logsigmoid(sign * logits) * truth.weight
     if not balance:

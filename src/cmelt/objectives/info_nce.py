@@ -6,7 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from cmelt.objectives.across_ranks import mean_across
 from cmelt.objectives.pairs import Pairs
+from cmelt.objectives.precision import full
 
 
 def info_nce_loss(ecg: Tensor, text: Tensor, truth: Pairs, scale: Tensor) -> Tensor:
@@ -20,10 +22,11 @@ def info_nce_loss(ecg: Tensor, text: Tensor, truth: Pairs, scale: Tensor) -> Ten
     Returns:
         Scalar.
     """
-    logits = scale * ecg.float() @ text.float().T  # [B, N]
+    logits = scale * full(ecg) @ full(text).T  # [B, N]
     logits = logits.masked_fill(truth.weight == 0, -torch.inf)
-    target = truth.positive.float()
-    has_positive = target.sum(1) > 0
+    target = truth.positive.to(logits.dtype)
+    has_positive = (target.sum(1) > 0).to(logits.dtype)
     log_likelihood = F.log_softmax(logits, dim=1).masked_fill(truth.weight == 0, 0.0)
     losses = -(log_likelihood * target).sum(1) / target.sum(1).clamp(min=1)
-    return (losses * has_positive).sum() / has_positive.sum().clamp(min=1)
+    # Rows with a positive are counted over all processes: averaged over them, the loss is that of the whole batch.
+    return (losses * has_positive).sum() / mean_across(has_positive.sum()).clamp(min=1)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from cmelt.objectives.precision import full
+
 EPSILON = 1e-6
 
 
@@ -16,7 +18,7 @@ def mem_target(ecg: Tensor, tokens: int, samples_per_token: int) -> Tensor:
     Returns:
         [B, P, L × samples], the samples of a lead side by side.
     """
-    covered = ecg[..., : tokens * samples_per_token].float()
+    covered = full(ecg[..., : tokens * samples_per_token])
     variance, mean = torch.var_mean(covered, dim=2, keepdim=True)  # unbiased, as in the reference numbers
     normal = (covered - mean) / (variance + EPSILON).sqrt()
     return normal.unflatten(2, (tokens, samples_per_token)).transpose(1, 2).flatten(2)
@@ -34,7 +36,7 @@ def mem_loss(predicted: Tensor, target: Tensor, kept: Tensor, measured: Tensor) 
     """
     batch, tokens = target.shape[:2]
     masked = torch.ones(batch, tokens, dtype=torch.bool, device=target.device).scatter(1, kept, False)
-    error = (predicted.float() - target).square()
+    error = (full(predicted) - target).square()
     error = error.unflatten(2, (measured.shape[1], -1)).mean(3)  # [B, P, L]
     weight = (masked[..., None] & measured[:, None]).to(error.dtype)
     return (error * weight).sum() / weight.sum().clamp(min=1)

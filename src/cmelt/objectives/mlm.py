@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
+from cmelt.objectives.precision import full
+
 
 def mlm_loss(logits: Tensor, words: Tensor) -> Tensor:
     """Cross-entropy over the masked pieces only (method page, MLM).
@@ -18,4 +20,4 @@ def mlm_loss(logits: Tensor, words: Tensor) -> Tensor:
     targets = words[words >= 0]
     if len(targets) == 0:
         return logits.sum() * 0.0
-    return F.cross_entropy(logits.float(), targets)
+    return F.cross_entropy(full(logits), targets)

@@ -17,6 +17,7 @@ from cmelt.objectives.info_nce import info_nce_loss
 from cmelt.objectives.mem import mem_loss, mem_target
 from cmelt.objectives.mlm import mlm_loss
 from cmelt.objectives.pairs import pairs
+from cmelt.objectives.precision import full
 
 
 @dataclass(frozen=True)
@@ -68,15 +69,20 @@ def _etm(outputs: Outputs, truth: Truth, _: ObjectiveSettings) -> Tensor:
 
 
 def _ets(outputs: Outputs, truth: Truth, settings: ObjectiveSettings) -> Tensor:
-    ecg, text = outputs.ecg_embedding, outputs.text_embedding
+    ecg, text = _embeddings(outputs)
     if settings.contrast.normalise:
-        ecg, text = F.normalize(ecg.float(), dim=1), F.normalize(text.float(), dim=1)
+        ecg, text = F.normalize(full(ecg), dim=1), F.normalize(full(text), dim=1)
     known = pairs(truth.own_group, truth.contrast_group, settings.contrast.identical_reports)
     return ets_loss(ecg, gather(text), known, outputs.scale, outputs.bias, settings.contrast.balance)
 
 
+def _embeddings(outputs: Outputs) -> tuple[Tensor, Tensor]:
+    assert outputs.ecg_embedding is not None and outputs.text_embedding is not None
+    return outputs.ecg_embedding, outputs.text_embedding
+
+
 def _info_nce(outputs: Outputs, truth: Truth, settings: ObjectiveSettings) -> Tensor:
-    ecg, text = F.normalize(outputs.ecg_embedding.float(), dim=1), F.normalize(outputs.text_embedding.float(), dim=1)
+    ecg, text = (F.normalize(full(embedding), dim=1) for embedding in _embeddings(outputs))
     identical = settings.contrast.identical_reports
     to_text = pairs(truth.own_group, truth.contrast_group, identical)
     to_ecg = pairs(truth.contrast_group, truth.own_group, identical)

@@ -1,0 +1,11 @@
+"""In how many bits the losses are computed."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def full(values: Tensor) -> Tensor:
+    """bfloat16 and float16 as float32, for their sums over a batch lose too much; float32 and float64 stay what they are."""
+    return values.float() if values.dtype in (torch.bfloat16, torch.float16) else values
