@@ -5,6 +5,7 @@ A reader sees the whole folder or none of it, and a flipped byte is found when t
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import json
 import os
@@ -19,6 +20,8 @@ from cmelt.errors import CMeltError
 
 MANIFEST = "manifest.json"
 STAGING = ".staging-"
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2
 
 
 @contextmanager
@@ -51,10 +54,13 @@ def seal(folder: Path, details: dict[str, Any]) -> None:
 
 
 def rename(staging: Path, target: Path, *, replace: bool = False) -> None:
-    """Move a sealed folder into place; an old one is moved aside first and removed last."""
+    """Move a sealed folder into place; an old one changes places with it at one instant, where the system can, and is removed."""
     if target.exists() and not replace:
         raise CMeltError(target, "exists already", "choose another place, or ask for it to be replaced")
-    if target.exists():
+    if target.exists() and _exchange(staging, target):
+        shutil.rmtree(staging, ignore_errors=True)
+    elif target.exists():
+        # Without an exchange there is an instant with neither; the old one then lies beside, complete.
         aside = target.parent / f"{STAGING}{target.name}-old-{uuid.uuid4().hex[:8]}"
         target.rename(aside)
         staging.rename(target)
@@ -71,20 +77,20 @@ def verify(folder: Path, error: type[CMeltError] = CMeltError) -> dict[str, Any]
     """
     try:
         manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
-        files = manifest["files"].items()
+        known_files = {name: (int(known["bytes"]), str(known["sha256"])) for name, known in manifest["files"].items()}
     except FileNotFoundError:
         raise error(folder / MANIFEST, "missing: the folder was not written to its end", "write it again") from None
-    except (ValueError, KeyError, AttributeError, UnicodeDecodeError):
+    except (ValueError, KeyError, AttributeError, TypeError):
         raise error(folder / MANIFEST, "not a manifest of ours", "the file was altered: restore or write it again") from None
-    for name, known in files:
+    for name, (size, digest) in known_files.items():
         path = folder / name
         if not path.resolve().is_relative_to(folder.resolve()):
             raise error(folder / MANIFEST, "names a file outside its folder", "the manifest was altered")
         if not path.is_file():
             raise error(path, "missing", "restore it or write the folder again")
-        if path.stat().st_size != known["bytes"]:
-            raise error(path, f"{path.stat().st_size} bytes, the manifest says {known['bytes']}", "the file was cut or altered")
-        if sha256(path) != known["sha256"]:
+        if path.stat().st_size != size:
+            raise error(path, f"{path.stat().st_size} bytes, the manifest says {size}", "the file was cut or altered")
+        if sha256(path) != digest:
             raise error(path, "its SHA-256 is not the manifest's", "the file was altered: restore or write it again")
     return manifest
 
@@ -95,6 +101,14 @@ def remove_leftovers(parent: Path) -> int:
     for folder in leftovers:
         shutil.rmtree(folder, ignore_errors=True)
     return len(leftovers)
+
+
+def _exchange(a: Path, b: Path) -> bool:
+    """Swap two names atomically (Linux's renameat2); False where the system or its file system cannot."""
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if rename is None:
+        return False
+    return bool(rename(_AT_FDCWD, os.fsencode(a), _AT_FDCWD, os.fsencode(b), _RENAME_EXCHANGE) == 0)
 
 
 def sha256(path: Path) -> str:

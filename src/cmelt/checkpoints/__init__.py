@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 __all__ = ["ModelEmbedder", "load_embedder", "load_model", "random_model"]
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401  torch and transformers are imported on first use only
+def __getattr__(name: str) -> Any:
     if name in __all__:
         from cmelt.checkpoints import embedder
 

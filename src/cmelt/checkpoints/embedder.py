@@ -77,9 +77,7 @@ class ModelEmbedder:
         return result
 
 
-def load_embedder(
-    run: str | Path, *, random: bool = False, seed: int = 0, device: str | None = None
-) -> ModelEmbedder:
+def load_embedder(run: str | Path, *, random: bool = False, seed: int = 0, device: str | None = None) -> ModelEmbedder:
     """The embedder of a run's or a model's folder.
 
     Args:

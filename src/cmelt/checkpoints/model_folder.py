@@ -12,6 +12,7 @@ from cmelt import __version__
 from cmelt.errors import CheckpointError
 from cmelt.model.cmelt import CMeltModel
 from cmelt.model.configuration import CMeltConfig
+from cmelt.model.text_encoder import build_text_encoder, text_config
 from cmelt.publishing import published, verify
 
 if TYPE_CHECKING:
@@ -20,9 +21,7 @@ if TYPE_CHECKING:
 WEIGHTS = "model.safetensors"
 
 
-def save_model(
-    model: CMeltModel, tokenizer: PreTrainedTokenizerBase, folder: Path, details: dict[str, Any], card: str
-) -> None:
+def save_model(model: CMeltModel, tokenizer: PreTrainedTokenizerBase, folder: Path, details: dict[str, Any], card: str) -> None:
     """Publish weights, configuration, tokenizer and card as one folder."""
     with published(folder, {"kind": "cmelt model", "version": __version__, **details}, replace=True) as staging:
         write_weights(model, staging)
@@ -86,7 +85,11 @@ def distinct_tensors(model: CMeltModel) -> dict[str, torch.Tensor]:
 def _restore_buffers(model: CMeltModel) -> None:
     # Buffers that no checkpoint holds (BERT's position ids, for instance) are still shapes without content.
     absent = [name for name, buffer in model.named_buffers() if buffer.is_meta]
-    fresh = dict(CMeltModel(model.config).named_buffers()) if absent else {}
+    if not absent:
+        return
+    with torch.random.fork_rng():
+        fresh = build_text_encoder(text_config(model.config.model_settings.text.architecture))
+    known = {f"text_encoder.{name}": buffer for name, buffer in fresh.named_buffers()}
     for name in absent:
         owner, _, last = name.rpartition(".")
-        model.get_submodule(owner).register_buffer(last, fresh[name], persistent=False)
+        model.get_submodule(owner).register_buffer(last, known[name], persistent=False)

@@ -78,14 +78,18 @@ def resume_state(
             continue
         for name, value in expected.items():
             if manifest.get(name) != value:
-                raise CheckpointError(checkpoint, f"made with another {name}", "choose another --out, or start over with --resume never")
+                raise CheckpointError(
+                    checkpoint,
+                    f"made with another {name}",
+                    "go on with the same data and number of processes",
+                )
         load_weights(model, load_file(checkpoint / WEIGHTS), checkpoint / WEIGHTS)
         _restore_optimiser(model, optimiser, load_file(checkpoint / OPTIMISER))
         if average is not None:
-            average.update(load_file(checkpoint / AVERAGE))
+            average.update({name: value.to(average[name].device) for name, value in load_file(checkpoint / AVERAGE).items()})
         return Resumed(int(manifest["step"]), tuple(passed_over))
     if passed_over:
-        raise CheckpointError(folder, "every checkpoint is damaged", "start over with --resume never")
+        raise CheckpointError(folder, "every checkpoint is damaged", "delete the run to start over, or choose another --out")
     return Resumed(0)
 
 

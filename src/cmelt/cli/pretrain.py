@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from cmelt.cli.console import say
+from cmelt.cli.watching import watching
 
 app = typer.Typer()
 
@@ -22,8 +23,10 @@ def pretrain(
         list[str] | None, typer.Option("--set", help="Override a key, as in --set training.epochs=3; may be repeated.")
     ] = None,
     resume: Annotated[str, typer.Option("--resume", help="auto: go on with a run in --out; never: refuse one.")] = "auto",
-    devices: Annotated[int | None, typer.Option("--devices", help="GPUs, or CPU processes; default: every GPU, or one process.")] = None,
-    nodes: Annotated[int, typer.Option("--nodes", help="Machines, under torchrun or SLURM.")] = 1,
+    devices: Annotated[
+        int | None, typer.Option("--devices", min=1, help="GPUs, or CPU processes; default: every GPU, or one process.")
+    ] = None,
+    nodes: Annotated[int, typer.Option("--nodes", min=1, help="Machines, under torchrun or SLURM.")] = 1,
 ) -> None:
     """Pre-train the two encoders on a store.
 
@@ -32,23 +35,16 @@ def pretrain(
     The same command goes on with an interrupted run, exactly where it stopped. Exit status 130 or 143 after SIGINT or SIGTERM.
     """
     from cmelt.config import load_recipe
-    from cmelt.errors import ConfigError
     from cmelt.store import open_store
 
     if resume not in ("auto", "never"):
-        raise ConfigError("--resume", f"{resume!r} is neither auto nor never")
+        raise typer.BadParameter(f"{resume!r} is neither auto nor never", param_hint="--resume")
     settings = load_recipe(recipe, assignments)
     store = open_store(data)
     from cmelt.training.loop import pretrain as run
 
-    with _watcher() as watcher:
+    with watching() as watcher:
         code = run(settings, store, out, watcher, resume=resume, devices=devices, nodes=nodes)
     if code:
         sys.exit(code)
     say(f"finished: the model lies in {out / 'model'}; measure it with cmelt evaluate {out} --data {data}")
-
-
-def _watcher():  # noqa: ANN202  see cmelt.cli.watching
-    from cmelt.cli.watching import watching
-
-    return watching()

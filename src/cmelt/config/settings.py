@@ -29,6 +29,8 @@ class EcgSettings:
     stem: Literal["strided", "residual"] = "strided"
     stem_channels: tuple[int, ...] = (256, 256, 256, 256)
     stem_kernel: int = 2
+    # Each lead's size, which the front end's norms take away, given back to every token.
+    amplitude: bool = False
     width: int = 768
     layers: int = 8
     heads: int = 12

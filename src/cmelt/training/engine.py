@@ -18,7 +18,7 @@ def launch(settings: TrainingSettings, devices: int | None = None, nodes: int = 
     Raises TrainingError where more GPUs are asked for than there are, or bf16 where the device has none.
     """
     on_gpu = torch.cuda.is_available()
-    count = devices or (torch.cuda.device_count() if on_gpu else _processes_started())
+    count = devices or _processes_started() or (torch.cuda.device_count() if on_gpu else 1)
     if on_gpu and nodes == 1 and count > torch.cuda.device_count():
         raise TrainingError("--devices", f"{count} asked for, {torch.cuda.device_count()} GPUs here", "ask for fewer")
     fabric = Fabric(
@@ -33,10 +33,14 @@ def launch(settings: TrainingSettings, devices: int | None = None, nodes: int = 
 
 
 def _processes_started() -> int:
-    return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    """Processes that torchrun started on this machine; 0 without it."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "0"))
 
 
 def _precision(settings: TrainingSettings, on_gpu: bool) -> str:
-    if settings.precision != "auto":
-        return settings.precision
-    return "bf16-mixed" if on_gpu and torch.cuda.is_bf16_supported() else "32-true"
+    bf16 = on_gpu and torch.cuda.is_bf16_supported()
+    if settings.precision == "auto":
+        return "bf16-mixed" if bf16 else "32-true"
+    if settings.precision == "bf16-mixed" and on_gpu and not bf16:
+        raise TrainingError("training.precision", "this GPU has no bf16", "set it to 32-true, or auto")
+    return settings.precision

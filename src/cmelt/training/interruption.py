@@ -26,7 +26,7 @@ class Interruption:
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
         self._restore()
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
+    def _note(self, number: int, _: FrameType | None) -> None:
         self.code = EXIT_CODES[signal.Signals(number)]
         self._restore()
 

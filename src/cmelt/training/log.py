@@ -14,7 +14,9 @@ class MetricsLog:
         self.path = run / "metrics.jsonl"
         lines = self.path.read_text().splitlines() if self.path.exists() else []
         kept = [line for line in lines if _step(line) <= first_step]
-        self.path.write_text("".join(f"{line}\n" for line in kept))
+        draft = run / f".{self.path.name}-draft"
+        draft.write_text("".join(f"{line}\n" for line in kept))
+        draft.replace(self.path)  # at once: killed here, the lines written so far must not be lost
         self._file = self.path.open("a", buffering=1)
         self._board = _tensorboard(run / "tensorboard", first_step)
 
@@ -40,7 +42,7 @@ def _step(line: str) -> float:
         return float("inf")  # a line cut by a kill
 
 
-def _tensorboard(folder: Path, first_step: int) -> Any:  # noqa: ANN401  SummaryWriter, where it is installed
+def _tensorboard(folder: Path, first_step: int) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:

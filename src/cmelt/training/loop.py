@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -11,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 
 from cmelt.batches.assemble import Batches
-from cmelt.batches.batch import Batch
 from cmelt.batches.corpus import Corpus, corpus_of
 from cmelt.batches.seeds import torch_seed
 from cmelt.checkpoints.model_folder import distinct_tensors, load_weights, save_model
@@ -27,7 +27,7 @@ from cmelt.training.interruption import Interruption
 from cmelt.training.log import MetricsLog
 from cmelt.training.optimiser import build_optimiser, freeze_unused, set_rate
 from cmelt.training.schedule import rate_factor
-from cmelt.training.setup import check_store, model_of, negatives_of, open_run, tokenizer_of
+from cmelt.training.setup import Say, check_store, model_of, negatives_of, open_run, sole_writer, tokenizer_of
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -80,11 +80,19 @@ def pretrain(
     """
     check_store(store, recipe)
     fabric = launch(recipe.training, devices, nodes)
-    say = watcher.say if fabric.is_global_zero else lambda message: None
+    say = watcher.say if fabric.is_global_zero else lambda _: None
     corpus = corpus_of(store)
-    run = _set_up(recipe, store, folder, corpus, fabric, resume, say)
+    # Weights and dropout are drawn from torch's global state, seeded each time: the caller's comes back unchanged.
+    own_gpu = [torch.cuda.current_device()] if fabric.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=own_gpu), sole_writer(folder, fabric.is_global_zero):
+        return _pretrain(_set_up(recipe, store, folder, corpus, fabric, resume, say), store, corpus, watcher, say)
+
+
+def _pretrain(run: Run, store: Store, corpus: Corpus, watcher: Watcher, say: Say) -> int:
+    recipe, fabric, folder = run.recipe, run.fabric, run.folder
     say(
-        f"{len(corpus)} pairs, {len(corpus.distinct)} distinct reports, {corpus.without_report} train records without a usable report; "
+        f"{len(corpus)} pairs, {len(corpus.distinct)} distinct reports, "
+        f"{corpus.without_report} train records without a usable report; "
         f"{sum(p.numel() for p in run.model.parameters()) / 1e6:.1f} M parameters; {run.steps} steps of "
         f"{recipe.training.batch * recipe.training.accumulate * fabric.world_size} on {fabric.world_size} × {fabric.device}"
     )
@@ -103,8 +111,14 @@ def pretrain(
 
 
 def train_step(run: Run, step: int) -> tuple[Losses, float]:
-    """Step number `step` (0-based): its batches, forward, backward, clipping, update. Returns the losses and the gradient norm."""
+    """Step number `step` (0-based): its batches, forward, backward, clipping, update.
+
+    Returns the losses of this process, averaged over the accumulated batches, and the gradient's norm before clipping.
+    Raises TrainingError for a loss or a gradient that is not finite, before anything is changed.
+    """
     recipe, fabric = run.recipe, run.fabric
+    seen: list[Losses] = []
+    records: list[str] = []
     set_rate(run.optimiser, recipe.optimiser.rate * rate_factor(step, run.steps, recipe.optimiser))
     run.optimiser.zero_grad(set_to_none=True)
     share = 1.0 / recipe.training.accumulate
@@ -116,17 +130,19 @@ def train_step(run: Run, step: int) -> tuple[Losses, float]:
         with fabric.no_backward_sync(run.wrapped, enabled=part + 1 < recipe.training.accumulate):
             outputs = run.wrapped(views, frozenset(recipe.objectives.weights))
             losses = total_loss(outputs, truth, recipe.objectives)
-            _refuse_unless_finite(losses, batch, step, fabric)
+            _refuse_unless_finite(losses, batch.records, step, fabric)
             fabric.backward(losses.total * share)
+        seen.append(Losses(losses.total.detach(), {name: part.detach() for name, part in losses.parts.items()}))
+        records += batch.records
     norm = torch.nn.utils.clip_grad_norm_(run.model.parameters(), recipe.optimiser.clip or math.inf)
+    if not bool(torch.isfinite(norm)):
+        raise _not_finite(step, "the gradient", records)
     run.optimiser.step()
     _update_average(run)
-    return losses, float(norm)
+    return _mean_of(seen), float(norm)
 
 
-def _set_up(
-    recipe: Recipe, store: Store, folder: Path, corpus: Corpus, fabric: Fabric, resume: str, say: Any  # noqa: ANN401
-) -> Run:
+def _set_up(recipe: Recipe, store: Store, folder: Path, corpus: Corpus, fabric: Fabric, resume: str, say: Say) -> Run:
     # One process makes what all of them read: the run's folder, tokenizer and table of negatives.
     if fabric.is_global_zero:
         open_run(folder, recipe, store, corpus, resume)
@@ -193,16 +209,25 @@ def _metrics(run: Run, losses: Losses, norm: float, rate: float) -> dict[str, fl
     }
 
 
-def _refuse_unless_finite(losses: Losses, batch: Batch, step: int, fabric: Fabric) -> None:
+def _mean_of(seen: list[Losses]) -> Losses:
+    parts = {name: torch.stack([losses.parts[name] for losses in seen]).mean() for name in seen[0].parts}
+    return Losses(torch.stack([losses.total for losses in seen]).mean(), parts)
+
+
+def _refuse_unless_finite(losses: Losses, records: tuple[str, ...], step: int, fabric: Fabric) -> None:
     """Stop before the update when a loss is not finite, on every process at once."""
     finite = torch.isfinite(losses.total.detach()).float()
     everywhere = fabric.all_reduce(finite, reduce_op="min") if fabric.world_size > 1 else finite
     if bool(everywhere):
         return
     broken = [name for name, value in losses.parts.items() if not bool(torch.isfinite(value.detach()))] or ["another process's"]
-    raise TrainingError(
+    raise _not_finite(step, f"loss {', '.join(broken)}", records)
+
+
+def _not_finite(step: int, what: str, records: Sequence[str]) -> TrainingError:
+    return TrainingError(
         f"step {step + 1}",
-        f"loss {', '.join(broken)} is not finite; the batch's records: {', '.join(batch.records)}",
+        f"{what} is not finite; the batch's records: {', '.join(records)}",
         "the weights of the last checkpoint are intact: look at these records, or lower optimiser.rate",
     )
 

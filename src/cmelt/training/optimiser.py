@@ -33,6 +33,8 @@ def freeze_unused(model: CMeltModel, objectives: frozenset[str]) -> None:
             idle += [f"fusion.{stream}_layers.{i}." for i in range(model.fusion.midway, last + 1) for stream in ("ecg", "text")]
             if model.fusion.midway:
                 idle.append(f"fusion.text_layers.{model.fusion.midway - 1}.")
+            elif not objectives & {"ets", "info_nce"}:
+                idle += ["text_encoder.", "text_projection."]  # the samples are taken before the ECG has seen any text
     for name, parameter in model.named_parameters():
         if name.startswith(tuple(idle)):
             parameter.requires_grad_(False)

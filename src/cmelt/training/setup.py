@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,10 +19,10 @@ from cmelt.batches.corpus import Corpus
 from cmelt.batches.seeds import generator, torch_seed
 from cmelt.config import Recipe, to_mapping
 from cmelt.config.settings import ModelSettings
-from cmelt.errors import ConfigError, StoreError, TrainingError
+from cmelt.errors import CheckpointError, ConfigError, StoreError, TrainingError
 from cmelt.model.cmelt import CMeltModel
 from cmelt.model.configuration import CMeltConfig
-from cmelt.model.text_encoder import pretrained_text_encoder
+from cmelt.model.text_encoder import architecture_of, longest_text, pretrained_text_encoder, text_config
 from cmelt.negatives import (
     NegativeTable,
     build_table,
@@ -32,7 +34,7 @@ from cmelt.negatives import (
     save_table,
     text_only_accuracy,
 )
-from cmelt.publishing import published
+from cmelt.publishing import published, remove_leftovers, verify
 from cmelt.records.record import LEADS
 from cmelt.store import Store
 from cmelt.text import load_tokenizer, train_tokenizer
@@ -56,6 +58,25 @@ def check_store(store: Store, recipe: Recipe) -> None:
             f"holds {found[1]} samples at {found[0]:g} Hz, recipe {recipe.name} takes {wanted[1]} at {wanted[0]:g} Hz",
             f"prepare it with --rate {wanted[0]:g}, or set model.ecg.rate and model.ecg.samples",
         )
+
+
+@contextmanager
+def sole_writer(run: Path, writes: bool) -> Iterator[None]:
+    """Hold the run's folder for this process alone, and remove what a killed one left half-written.
+
+    Raises TrainingError where another process is training into it.
+    """
+    if not writes:
+        yield
+        return
+    run.mkdir(parents=True, exist_ok=True)
+    with (run / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise TrainingError(run, "another process is training into it", "wait for it, or choose another --out") from None
+        remove_leftovers(run)
+        yield
 
 
 def open_run(run: Path, recipe: Recipe, store: Store, corpus: Corpus, resume: str) -> None:
@@ -91,6 +112,7 @@ def tokenizer_of(run: Path, recipe: Recipe, corpus: Corpus) -> PreTrainedTokeniz
             tokenizer = train_tokenizer([corpus.distinct[g] for g in corpus.group], recipe.model.text.vocabulary)
         with published(folder) as staging:
             tokenizer.save_pretrained(staging)
+    verify(folder, CheckpointError)
     return load_tokenizer(folder)
 
 
@@ -127,28 +149,37 @@ def model_of(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> CMeltModel:
     """The model at step 0: fresh weights drawn from the seed, and the text encoder's published ones where named."""
     torch.manual_seed(torch_seed(recipe.seed, "weights"))
     pretrained = pretrained_text_encoder(recipe.model.text.weights) if recipe.model.text.weights else None
-    settings = _with_text_sizes(recipe.model, tokenizer, None if pretrained is None else pretrained.config.to_dict())
+    settings = _with_text_sizes(recipe.model, tokenizer, None if pretrained is None else architecture_of(pretrained.config))
     model = CMeltModel(CMeltConfig.of(settings, recipe.objectives.contrast))
     if pretrained is not None:
         model.text_encoder.load_state_dict(pretrained.state_dict())
     if recipe.training.gradient_checkpointing:
         model.ecg_encoder.gradient_checkpointing = True
-        model.text_encoder.gradient_checkpointing_enable()
+        model.text_encoder.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     return model.train()
 
 
 def _with_text_sizes(
     settings: ModelSettings, tokenizer: PreTrainedTokenizerBase, published_sizes: dict[str, Any] | None
 ) -> ModelSettings:
-    """The settings with the text encoder's real sizes: of the published weights, or of the vocabulary that was learned."""
-    if published_sizes is not None:
-        return replace(settings, text=replace(settings.text, architecture=published_sizes))
-    architecture = dict(settings.text.architecture)
-    if settings.text.tokenizer is None:
-        architecture["vocab_size"] = len(tokenizer)
+    """The settings with the text encoder's real sizes: of the published weights, or of the vocabulary that was learned.
+
+    Raises ConfigError where the tokenizer has more pieces than the encoder, or its texts may be longer than its positions.
+    """
+    architecture = dict(settings.text.architecture if published_sizes is None else published_sizes)
+    if published_sizes is None:
         architecture["pad_token_id"] = tokenizer.pad_token_id
-    elif architecture.get("vocab_size", len(tokenizer)) < len(tokenizer):
-        raise ConfigError("model.text.architecture.vocab_size", f"is below the tokenizer's {len(tokenizer)} pieces", "raise it")
+        if settings.text.tokenizer is None:
+            architecture["vocab_size"] = len(tokenizer)
+    config, most = text_config(architecture), settings.text.max_tokens
+    if config.vocab_size < len(tokenizer):
+        raise ConfigError(
+            "model.text.architecture.vocab_size",
+            f"{config.vocab_size} is below the tokenizer's {len(tokenizer)} pieces",
+            "raise it",
+        )
+    if (longest := longest_text(config)) is not None and longest < most:
+        raise ConfigError("model.text.max_tokens", f"is {most}, the text encoder has {longest} positions", "lower it")
     return replace(settings, text=replace(settings.text, architecture=architecture))
 
 
