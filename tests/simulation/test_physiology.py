@@ -188,6 +188,20 @@ def test_right_bundle_branch_block(beat, seed):
 
 
 @pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("name", ["normal", "right-bundle-branch-block", "left-bundle-branch-block", "wolff-parkinson-white"])
+def test_the_visible_qrs_lasts_as_long_as_the_truth_says(beat, name, seed):
+    """From R outwards as long as the twelve leads change fast: independent of how the pulses were made."""
+    times, lead = beat(seed, name)
+    speed = np.sqrt(sum(np.gradient(lead[v], times) ** 2 for v in LEADS))
+    near = np.abs(times) < 0.13
+    fast = times[(speed > 0.08 * speed[near].max()) & near]
+    pieces = np.split(fast, np.flatnonzero(np.diff(fast) > 0.014) + 1)
+    (complex_,) = [piece for piece in pieces if piece[0] <= 0.004 and piece[-1] >= -0.004]
+    width = 1000 * (complex_[-1] - complex_[0])
+    assert abs(width - simulate(seed, [name], noise=0.0).truth["qrs_ms"]) < 30
+
+
+@pytest.mark.parametrize("seed", SEEDS)
 def test_axis_goes_where_it_is_said_to_go(seed):
     axis = {
         name: simulate(seed, [name]).truth["axis_deg"]

@@ -118,7 +118,7 @@ def test_no_noise_is_no_noise():
 def test_an_impossible_combination_is_named():
     with pytest.raises(ConfigError, match=r"atrial-fibrillation with first-degree-av-block"):
         simulate(0, ["atrial-fibrillation", "first-degree-av-block"])
-    with pytest.raises(ConfigError, match="normal with left-bundle-branch-block|normal"):
+    with pytest.raises(ConfigError, match="normal with left-bundle-branch-block"):
         simulate(0, ["normal", "left-bundle-branch-block"])
 
 
@@ -144,7 +144,7 @@ def test_possible_combinations_carry_all_their_labels():
         ["sinus-bradycardia", "first-degree-av-block", "old-inferior-infarction"],
         ["sinus-tachycardia", "left-ventricular-hypertrophy"],
         ["left-atrial-enlargement", "left-bundle-branch-block", "ventricular-premature-beats"],
-        ["low-voltage", "sinus-tachycardia", "ischaemic-st-depression"][:2],
+        ["low-voltage", "sinus-tachycardia"],
     ):
         labels = simulate(1, names).labels
         assert {f"sim:{name}" for name in names} <= set(labels)
