@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 #: Called with (done, in all).
@@ -67,3 +67,19 @@ def _lines(what: str, unit: str) -> Progress:
             say(f"{what}: {done} of {total} {unit}")
 
     return update
+
+
+@contextmanager
+def stages() -> Iterator[Callable[[str, int, int], None]]:
+    """Progress of one stage after another: each stage's bar ends before the next begins."""
+    with ExitStack() as open_bar:
+        current: list[tuple[str, Progress]] = []
+
+        def report(stage: str, done: int, total: int) -> None:
+            if not current or current[0][0] != stage:
+                open_bar.close()
+                unit = "records" if stage.startswith("embedding") else "shares"
+                current[:] = [(stage, open_bar.enter_context(progress_of(stage, unit)))]
+            current[0][1](done, total)
+
+        yield report

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from cmelt.cli.console import progress_of, say
+from cmelt.cli.console import progress_of, say, stages
 
 app = typer.Typer()
 
@@ -30,7 +30,6 @@ def demo(
     """
     from cmelt.checkpoints import load_embedder
     from cmelt.cli.evaluate import print_figures
-    from cmelt.cli.stages import stages
     from cmelt.cli.watching import watching
     from cmelt.config import load_recipe
     from cmelt.evaluation.evaluate import evaluate_tasks
@@ -69,7 +68,7 @@ def _prepare(folder: Path, records: int, workers: int, seed: int) -> None:
         prepare_store(
             Simulated(records, seed=seed, rate=RATE, seconds=SECONDS),
             folder,
-            ShardSettings(RATE, SECONDS),
+            ShardSettings(RATE, SECONDS, "centre", "demo"),
             workers=workers,
             progress=progress,
         )

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cmelt.cli.console import Progress, print_json, progress_of, say
+from cmelt.cli.console import print_json, say, stages
 from cmelt.errors import StoreError
 
 if TYPE_CHECKING:
-    from cmelt.evaluation.protocol import Report
     from cmelt.evaluation.results import Results
     from cmelt.evaluation.tasks import Task
     from cmelt.store import Store
@@ -57,7 +54,7 @@ def evaluate(
     store = open_store(data)
     tasks = _tasks(task, store)
     embedder, control = load_embedder(run), load_embedder(run, random=True, seed=seed)
-    with _stages() as progress:
+    with stages() as progress:
         results = evaluate_tasks(embedder, control, store, tasks, protocol, progress)
     report = write_report(results, folder, loss_log=Path(run) / "metrics.jsonl", store=store if examples else None)
     if as_json:
@@ -65,7 +62,7 @@ def evaluate(
 
         print_json(envelope(results))
     else:
-        _print_figures(results)
+        print_figures(results)
     say(f"report: {report}")
 
 
@@ -97,23 +94,7 @@ def _words(text: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
-@contextmanager
-def _stages() -> Iterator[Report]:
-    """Progress of one stage after another: each stage's bar ends before the next begins."""
-    with ExitStack() as open_bar:
-        current: list[tuple[str, Progress]] = []
-
-        def report(stage: str, done: int, total: int) -> None:
-            if not current or current[0][0] != stage:
-                open_bar.close()
-                unit = "records" if stage.startswith("embedding") else "shares"
-                current[:] = [(stage, open_bar.enter_context(progress_of(stage, unit)))]
-            current[0][1](done, total)
-
-        yield report
-
-
-def _print_figures(results: list[Results]) -> None:
+def print_figures(results: list[Results]) -> None:
     """One line a measurement: the model, its interval, and the random-weights control's."""
     from cmelt.evaluation.report.page import headline_rows
 
