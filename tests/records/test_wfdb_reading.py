@@ -54,6 +54,15 @@ def test_big_endian_and_offset_binary_are_read_as_wfdb_reads_them(tmp_path, form
     assert np.allclose(read_ecg(header).signal, heart(), atol=6e-4)
 
 
+@pytest.mark.parametrize("form", ["16", "24"])
+def test_baselines_and_odd_gains_are_applied_as_wfdb_applies_them(tmp_path, form):
+    wfdb.wrsamp("r", fs=257, units=["mV"] * 12, sig_name=list(LEADS), p_signal=heart(4).T.astype(np.float64), fmt=[form] * 12,
+                adc_gain=[204.8 + row for row in range(12)], baseline=[100 * row - 512 for row in range(12)],
+                write_dir=str(tmp_path))  # fmt: skip
+    assert_same_bits(tmp_path / "r.hea")
+    assert np.allclose(read_ecg(tmp_path / "r").signal, heart(4), atol=3e-3)
+
+
 def test_what_was_not_measured_is_nan(tmp_path):
     signal = heart()
     signal[3, 10:20] = np.nan

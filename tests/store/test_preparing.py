@@ -69,6 +69,11 @@ def environment() -> dict[str, str]:
     return os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2] / "src"), "OMP_NUM_THREADS": "1"}
 
 
+def children_of(process: int) -> list[str]:
+    listed = Path(f"/proc/{process}/task/{process}/children")
+    return listed.read_text().split() if listed.exists() else []
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_killed_preparation_goes_on_and_ends_with_the_same_bytes(tmp_path, workers):
     """SIGKILL in the middle: no store is there, finished shards are not made again, the result is that of an undisturbed run."""
@@ -79,9 +84,12 @@ def test_a_killed_preparation_goes_on_and_ends_with_the_same_bytes(tmp_path, wor
         deadline = time.monotonic() + 60
         while len(list(receipts.glob("*.json"))) < 4 and time.monotonic() < deadline:
             time.sleep(0.005)
+        children = children_of(process.pid)
         process.send_signal(signal.SIGKILL)
     assert not (tmp_path / "killed").exists()
-    time.sleep(0.3)  # workers notice that their parent is gone
+    while any(Path(f"/proc/{child}").exists() for child in children):  # workers go with their parent
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
     done = {path.name: path.stat().st_mtime_ns for path in receipts.glob("*.json")}
     assert 4 <= len(done) < 30
     again = subprocess.run([*command, "--json"], env=environment(), capture_output=True, check=True, text=True)
@@ -104,8 +112,11 @@ def test_finished_shards_are_redone_only_where_their_files_changed(source, tmp_p
         with pytest.raises(KeyboardInterrupt):
             prepare_store(source, tmp_path / "out", SETTINGS, shard_records=5)
     write_wfdb(Path(source.folder) / "records100/00000/00007_lr", heart(99))
+    damaged = tmp_path / ".out.preparing/store/shards/00003.npy"
+    damaged.write_bytes(damaged.read_bytes()[:-1] + b"x")
     prepared = prepare_store(source, tmp_path / "out", SETTINGS, shard_records=5)
-    assert (prepared.shards, prepared.shards_kept) == (5, 4)
+    assert (prepared.shards, prepared.shards_kept) == (5, 3)
+    open_store(tmp_path / "out", verify="full")
     assert np.abs(open_store(tmp_path / "out").millivolts([6])[0] - heart(99)).max() <= 0.0011
 
 
