@@ -112,13 +112,11 @@ def prepare_store(
 
 
 def _check_target(target: Path, force: bool) -> None:
-    if not target.parent.is_dir():
-        raise StoreError(target.parent, "no such folder", "make it first")
-    if not target.exists():
+    if not target.exists() or (target.is_dir() and not any(target.iterdir())):
         return
     if not force:
         raise StoreError(target, "exists already", "give another --out, or --force to replace it once the new one is complete")
-    if not target.is_dir() or (any(target.iterdir()) and not (target / MANIFEST).exists()):
+    if not (target / MANIFEST).exists():
         raise StoreError(target, "is not a store, so it will not be replaced", "give another --out")
 
 
@@ -135,7 +133,7 @@ def _check_settings(settings: ShardSettings, workers: int, shard_records: int) -
 def _only_one(staging: Path) -> Iterator[None]:
     """Hold the staging folder for this process alone, and remove it when the work is published."""
     try:
-        staging.mkdir(exist_ok=True)
+        staging.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(staging.parent, f"cannot be written: {error.strerror}", "choose another place") from error
     with (staging / "lock").open("w") as lock:
