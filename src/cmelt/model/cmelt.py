@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel
+from transformers import AutoModel, PreTrainedModel
 
 from cmelt.model.configuration import CMeltConfig
 from cmelt.model.ecg_encoder import EcgEncoder, PositionalConvolution
@@ -163,3 +163,6 @@ class ContrastScale(nn.Module):
     def forward(self) -> tuple[Tensor, Tensor, Tensor]:
         """Scale, bias, and the softmax contrast's scale (at most 100, as in CLIP)."""
         return self.log_scale.exp(), self.bias, self.log_temperature_scale.exp().clamp(max=100.0)
+
+
+AutoModel.register(CMeltConfig, CMeltModel, exist_ok=True)

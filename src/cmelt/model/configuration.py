@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from transformers import PreTrainedConfig
+from transformers import AutoConfig, PreTrainedConfig
 
 from cmelt.config.parsing import from_mapping, to_mapping
 from cmelt.config.settings import ContrastSettings, ModelSettings
@@ -39,3 +39,7 @@ class CMeltConfig(PreTrainedConfig):
     def contrast_settings(self) -> ContrastSettings:
         """The typed settings of the contrastive objectives."""
         return from_mapping(ContrastSettings, self.contrast, "config.json", "contrast")
+
+
+# transformers' auto classes look a model's folder up by its type; they must know ours before they read one.
+AutoConfig.register(CMeltConfig.model_type, CMeltConfig, exist_ok=True)
