@@ -155,8 +155,12 @@ def test_wenckebach_lengthens_pr_and_mobitz_does_not(seed):
         p, r = np.array(truth["p_times"]), np.array(truth["r_times"])
         return [r_i - p[p < r_i].max() for r_i in r if (p < r_i).any()]
 
-    lengths = conducted_pr("second-degree-av-block-wenckebach")
+    lengths = np.array(conducted_pr("second-degree-av-block-wenckebach"))
     assert np.ptp(lengths) > 0.04
+    steps = np.diff(lengths)
+    # from beat to beat longer by more than chance (1.5 ms), or back to the start after a dropped one; a cycle of three P waves
+    # has one step, a longer one has several
+    assert ((steps > 0.006) | (steps < -0.04)).all()
     assert np.ptp(conducted_pr("second-degree-av-block-mobitz-ii")) < 0.03
 
 
