@@ -70,9 +70,10 @@ def test_help_is_quick_and_lists_every_command():
     command = [*PYTHON_M_CMELT, "--help"]
     seconds = []
     for _ in range(3):
-        started = time.perf_counter()
+        before = os.times()  # processor time: a busy machine is no fault of the command
         done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=True)
-        seconds.append(time.perf_counter() - started)
+        after = os.times()
+        seconds.append(after.children_user - before.children_user + after.children_system - before.children_system)
     assert min(seconds) < 1.0
     for name in ("prepare", "inspect", "show", "info", "pretrain", "evaluate", "demo"):
         assert name in done.stdout
