@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from cmelt.errors import StoreError
-from cmelt.publishing import MANIFEST, sha256, sync
+from cmelt.publishing import MANIFEST, rename, sha256, sync
 from cmelt.records.record import LEADS
 from cmelt.sources.source import Listing, Source
 from cmelt.store.index import index_bytes, left_out_entry, settle_groups
@@ -29,7 +29,6 @@ from cmelt.store.layout import (
     write_synced,
 )
 from cmelt.store.patients import patient_hash
-from cmelt.store.publish import publish
 from cmelt.store.shard import ShardSettings, ShardTask, is_done
 from cmelt.store.workers import run_shards
 
@@ -105,7 +104,7 @@ def prepare_store(
         manifest["sha256"] = manifest_sha256(manifest)
         write_synced(staging / "store" / MANIFEST, json.dumps(manifest, indent=2, ensure_ascii=False).encode() + b"\n")
         _drop_strays(staging / "store", manifest["files"])
-        publish(staging / "store", target)
+        rename(staging / "store", target, replace=True)
     reasons_count = dict(Counter(line["reason"] for line in quarantine).most_common())
     counts = (len(rows), len(quarantine), listing.missing_files)
     return Prepared(str(out), manifest["sha256"], *counts, reasons_count, len(tasks), len(kept), tuple(warnings))
