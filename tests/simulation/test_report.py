@@ -64,6 +64,7 @@ def test_most_reports_are_unlike_any_other(many):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # 80 s on an idle core, many times that on a busy one
 def test_distinct_reports_run_to_tens_of_thousands(many):
     assert len({record.report for record in many(30000)}) > 25000
 
