@@ -108,7 +108,7 @@ def test_finished_shards_are_redone_only_where_their_files_changed(source, tmp_p
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(preparing, "publish", stop)
+        patched.setattr(preparing, "rename", stop)
         with pytest.raises(KeyboardInterrupt):
             prepare_store(source, tmp_path / "out", SETTINGS, shard_records=5)
     write_wfdb(Path(source.folder) / "records100/00000/00007_lr", heart(99))
@@ -158,10 +158,10 @@ def test_a_new_or_empty_folder_is_as_good_as_none(source, tmp_path):
 
 
 def test_replacing_works_where_names_cannot_be_exchanged(source, tmp_path, monkeypatch):
-    from cmelt.store import publish
+    import cmelt.publishing
 
     prepare_store(source, tmp_path / "out", SETTINGS)
-    monkeypatch.setattr(publish, "_exchange", lambda *_: False)
+    monkeypatch.setattr(cmelt.publishing, "_exchange", lambda *_: False)
     prepare_store(source, tmp_path / "out", replace(SETTINGS, seconds=5.0), force=True)
     assert open_store(tmp_path / "out", verify="full").samples == 500
     assert {path.name for path in tmp_path.iterdir()} == {"out", "source"}

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from cmelt.errors import StoreError
+from cmelt.publishing import rename
 from cmelt.records.record import LEADS, Record
 from cmelt.records.standard import StandardRecord
 from cmelt.sources.ptb_xl import PtbXl
 from cmelt.store.layout import canonical_json, manifest_sha256, write_synced
-from cmelt.store.publish import publish
 from cmelt.store.shard import ShardSettings, ShardTask, is_done, make_shard, signal_fingerprint, to_steps
 from ecg_files import heart, record, write_ptb_xl
 
@@ -111,7 +111,7 @@ def test_publishing_replaces_a_folder_whole(tmp_path):
     for name, content in (("old", "1"), ("new", "2")):
         (tmp_path / name).mkdir()
         (tmp_path / name / content).write_text(content)
-    publish(tmp_path / "new", tmp_path / "old")
+    rename(tmp_path / "new", tmp_path / "old", replace=True)
     assert sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")) == ["old", "old/2"]
 
 
