@@ -20,3 +20,17 @@ def data_dir() -> Path:
     if not (folder / "MANIFEST.md").exists():
         pytest.skip(f"no real recordings: neither $CMELT_DATA_DIR nor {folder} holds them")
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A prepared store of simulated ECGs, 10 s at 100 Hz, for runs of `tiny_runs.TINY`."""
+    from tiny_runs import RATE, RECORDS, SAMPLES
+
+    from cmelt.sources.simulated import Simulated
+    from cmelt.store import ShardSettings, prepare_store
+
+    folder = tmp_path_factory.mktemp("tiny") / "store"
+    settings = ShardSettings(RATE, SAMPLES / RATE, "first", "a test's key")
+    prepare_store(Simulated(RECORDS, seed=5, rate=RATE), folder, settings, shard_records=25)
+    return folder

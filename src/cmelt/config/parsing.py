@@ -82,7 +82,10 @@ def override(content: dict[str, Any], assignments: list[str]) -> dict[str, Any]:
             if not isinstance(nested, dict):
                 raise ConfigError(f"--set {assignment}", f"{section} is a value, not a section")
             place = nested
-        place[last] = yaml.safe_load(text)
+        try:
+            place[last] = yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise ConfigError(f"--set {assignment}", "the value is not readable as YAML", "check brackets and quotes") from None
     return result
 
 

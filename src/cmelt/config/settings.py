@@ -19,6 +19,11 @@ FLAN_T5_BASE: dict[str, Any] = {
 }
 
 
+def _within(name: str, value: float, holds: bool) -> None:
+    if not holds:
+        raise ValueError(f"{name} {value} is out of range")
+
+
 @dataclass(frozen=True)
 class EcgSettings:
     """The ECG encoder: front end, positions, transformer."""
@@ -111,6 +116,9 @@ class ModelSettings:
             raise ValueError(
                 f"decoder.fusion_layer {self.decoder.fusion_layer} is none of the {self.fusion.layers} fusion layers"
             )
+        if self.ecg.stem == "residual" and self.ecg.masking == "before_position":
+            # Its kernels reach over the tokens' borders: kept tokens would carry masked samples all the same.
+            raise ValueError("ecg.masking before_position does not hide anything from a residual stem; choose signal")
         if self.ecg.tokens < 2:
             raise ValueError(f"ecg.samples {self.ecg.samples} gives fewer than two tokens")
 
@@ -125,6 +133,11 @@ class MaskingSettings:
     # The view that the contrastive objectives see: the masked one (as published), or a second, unmasked pass.
     contrast_view: Literal["masked", "clean"] = "masked"
 
+    def __post_init__(self) -> None:
+        _within("ecg_keep", self.ecg_keep, 0 < self.ecg_keep <= 1)
+        _within("text_share", self.text_share, 0 <= self.text_share <= 1)
+        _within("lead_drop", self.lead_drop, 0 <= self.lead_drop < 1)
+
 
 @dataclass(frozen=True)
 class AugmentationSettings:
@@ -135,6 +148,11 @@ class AugmentationSettings:
     noise_mv: float = 0.0
     shuffle_sentences: bool = False
     drop_sentences: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("shift_seconds", "gain", "noise_mv"):
+            _within(name, getattr(self, name), getattr(self, name) >= 0)
+        _within("drop_sentences", self.drop_sentences, 0 <= self.drop_sentences < 1)
 
 
 @dataclass(frozen=True)
@@ -148,6 +166,9 @@ class NegativeSettings:
     band: tuple[float, float] = (0.5, 0.95)
     # "lsa" (no download), or a Hugging Face encoder by name or path; the paper's is google/flan-t5-small.
     encoder: str = "lsa"
+
+    def __post_init__(self) -> None:
+        _within("share", self.share, 0 <= self.share <= 1)
 
 
 @dataclass(frozen=True)
@@ -163,6 +184,10 @@ class ContrastSettings:
     balance: bool = False
     # The learned temperature that info_nce starts from.
     temperature: float = 0.07
+
+    def __post_init__(self) -> None:
+        _within("scale", self.scale, self.scale > 0)
+        _within("temperature", self.temperature, self.temperature > 0)
 
 
 @dataclass(frozen=True)
@@ -183,6 +208,8 @@ class ObjectiveSettings:
         return {name: weight for name, weight in named.items() if weight > 0}
 
     def __post_init__(self) -> None:
+        for name in ("mlm", "mem", "etm", "ets", "info_nce"):
+            _within(name, getattr(self, name), getattr(self, name) >= 0)
         if not self.weights:
             raise ValueError("every objective is switched off")
 
@@ -203,6 +230,15 @@ class OptimiserSettings:
     hold: float = 0.4
     first: float = 0.01
     last: float = 0.05
+
+    def __post_init__(self) -> None:
+        _within("rate", self.rate, self.rate > 0)
+        for name in ("encoder_share", "weight_decay", "clip"):
+            _within(name, getattr(self, name), getattr(self, name) >= 0)
+        for name in ("warm_up", "hold"):
+            _within(name, getattr(self, name), 0 <= getattr(self, name) <= 1)
+        for name in ("first", "last"):
+            _within(name, getattr(self, name), 0 < getattr(self, name) <= 1)
 
 
 @dataclass(frozen=True)
@@ -228,6 +264,9 @@ class TrainingSettings:
             raise ValueError("give exactly one of training.steps and training.epochs")
         if self.batch < 2 or self.accumulate < 1:
             raise ValueError("training.batch must be 2 or more, training.accumulate 1 or more")
+        _within("average", self.average, 0 <= self.average < 1)
+        for name in ("checkpoint_every", "keep_checkpoints", "log_every"):
+            _within(name, getattr(self, name), getattr(self, name) >= 1)
 
 
 @dataclass(frozen=True)

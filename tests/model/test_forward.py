@@ -1,0 +1,141 @@
+"""One pre-training pass: what is computed, what learns from it, what may be switched off."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+
+import pytest
+import torch
+
+from cmelt.config.settings import ObjectiveSettings
+from cmelt.model.cmelt import CMeltModel, Views
+from cmelt.model.configuration import CMeltConfig
+from cmelt.objectives.total import Truth, total_loss
+from cmelt.training.optimiser import freeze_unused
+from tiny_runs import tiny_recipe
+
+NAMES = ("mlm", "mem", "etm", "ets", "info_nce")
+BATCH, PIECES, KEPT = 3, 6, 15
+
+
+def model(*assignments: str) -> CMeltModel:
+    torch.manual_seed(0)
+    recipe = tiny_recipe("model.text.architecture.vocab_size=50", *assignments)
+    return CMeltModel(CMeltConfig.of(recipe.model, recipe.objectives.contrast))
+
+
+def views_and_truth(clean: bool = False) -> tuple[Views, Truth]:
+    source = torch.Generator().manual_seed(2)
+    ecg = torch.randn(BATCH, 12, 1000, generator=source)
+    kept = torch.rand(BATCH, 62, generator=source).argsort(1)[:, :KEPT].sort(1).values
+    tokens = torch.randint(5, 50, (BATCH, PIECES), generator=source)
+    words = torch.where(torch.rand(BATCH, PIECES, generator=source) < 0.4, tokens, -100)
+    words[0, 1] = tokens[0, 1]
+    mask = torch.ones(BATCH, PIECES, dtype=torch.bool)
+    extra = (tokens.flip(1), mask) if clean else (None, None)
+    group = torch.arange(BATCH)
+    measured = torch.ones(BATCH, 12, dtype=torch.bool)
+    truth = Truth(ecg, measured, kept, words, group, group.roll(1) if not clean else group, group, 16)
+    return Views(ecg, kept, tokens, mask, words, *extra), truth
+
+
+def gradients_of(built: CMeltModel, objectives: tuple[str, ...], clean: bool, seed: int = 3) -> dict[str, torch.Tensor | None]:
+    settings = ObjectiveSettings(**{name: float(name in objectives) for name in NAMES})
+    views, truth = views_and_truth(clean)
+    torch.manual_seed(seed)
+    total_loss(built(views, frozenset(objectives)), truth, settings).total.backward()
+    return {name: parameter.grad for name, parameter in built.named_parameters()}
+
+
+SUBSETS = [subset for size in range(1, 6) for subset in itertools.combinations(NAMES, size)]
+
+
+@pytest.mark.parametrize("fusion_layer", [0, 1])
+def test_what_is_frozen_would_not_have_learned_and_all_the_rest_learns(fusion_layer):
+    """DDP waits for the gradient of every weight that is to have one: none may be missing, for any choice of objectives."""
+    for subset, clean in itertools.product(SUBSETS, (False, True)):
+        built = model(f"model.decoder.fusion_layer={fusion_layer}", "objectives.contrast.learn_scale_and_bias=true")
+        gradients = gradients_of(built, subset, clean)
+        twin = model(f"model.decoder.fusion_layer={fusion_layer}", "objectives.contrast.learn_scale_and_bias=true")
+        freeze_unused(twin, frozenset(subset))
+        learns = {name for name, parameter in twin.named_parameters() if parameter.requires_grad}
+        reached = {name for name, gradient in gradients.items() if gradient is not None}
+        assert learns == reached, (subset, clean, sorted(learns ^ reached)[:5])
+
+
+@pytest.mark.parametrize("clean", [False, True])
+def test_an_objective_that_is_off_costs_nothing(clean):
+    built, (views, _) = model(), views_and_truth(clean)
+    built.match_head.register_forward_hook(lambda *_: pytest.fail("ETM was computed"))
+    built.ecg_decoder.register_forward_hook(lambda *_: pytest.fail("MEM was computed"))
+    built.ecg_pooler.register_forward_hook(lambda *_: pytest.fail("an embedding was computed"))
+    passes = []
+    built.ecg_encoder.register_forward_hook(lambda *_: passes.append(1))
+    outputs = built(views, frozenset({"mlm"}))
+    assert outputs.samples is None and outputs.match_logits is None and outputs.ecg_embedding is None
+    assert len(passes) == 1
+    other = model()
+    other.fusion.register_forward_hook(lambda *_: pytest.fail("fusion was computed"))
+    other(views, frozenset({"info_nce"}))
+
+
+def test_words_are_predicted_where_they_were_masked_in_their_order():
+    built, (views, _) = model().eval(), views_and_truth()
+    with torch.no_grad():
+        outputs = built(views, frozenset({"mlm"}))
+        fused = built.fusion(
+            built.encode_text(views.tokens, views.text_mask), views.text_mask, built.encode_ecg(views.ecg, views.kept)
+        )
+        everywhere = built.word_head(fused.text)
+    torch.testing.assert_close(outputs.word_logits, everywhere[views.words >= 0])
+
+
+def test_the_contrast_s_clean_view_masks_nothing():
+    built, (views, _) = model().eval(), views_and_truth(clean=True)
+    with torch.no_grad():
+        outputs = built(views, frozenset({"ets"}))
+        torch.testing.assert_close(outputs.ecg_embedding, built.embed_ecg(views.ecg))
+        torch.testing.assert_close(outputs.text_embedding, built.embed_text(views.clean_tokens, views.clean_text_mask))
+        masked = built(views._replace(clean_tokens=None, clean_text_mask=None), frozenset({"ets"}))
+    assert (masked.ecg_embedding - outputs.ecg_embedding).abs().max() > 1e-4
+
+
+def test_predicted_samples_take_their_places_among_the_masked_tokens():
+    """A kept token's state decides what stands at its own place, wherever in `kept` it is listed."""
+    built = model().eval()
+    states, kept = torch.randn(1, 4, 16), torch.tensor([[7, 2, 40]])
+    with torch.no_grad():
+        predicted = built.ecg_decoder(states, kept, 62)
+        order = [0, 2, 1, 3]
+        torch.testing.assert_close(built.ecg_decoder(states[:, order], torch.tensor([[2, 7, 40]]), 62), predicted)
+        for layer in built.ecg_decoder.layers:  # without attention a token sees itself alone
+            layer.attention.output.weight.zero_()
+            layer.attention.output.bias.zero_()
+        alone, changed = built.ecg_decoder(states, kept, 62), states.clone()
+        changed[0, 1] += 1
+        differs = (built.ecg_decoder(changed, kept, 62) - alone).abs().amax((0, 2)) > 1e-6
+    assert differs.nonzero().flatten().tolist() == [7]
+
+
+@pytest.mark.parametrize("clean", [False, True])
+def test_gradient_checkpointing_changes_no_gradient(clean):
+    """Dropout included: what is computed again is computed with the same draws."""
+    plain = gradients_of(model().train(), NAMES, clean)
+    frugal = model().train()
+    frugal.ecg_encoder.gradient_checkpointing = True
+    frugal.text_encoder.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    for name, gradient in gradients_of(frugal, NAMES, clean).items():
+        assert (gradient is None) == (plain[name] is None), name
+        if gradient is not None:
+            torch.testing.assert_close(gradient, plain[name], atol=1e-7, rtol=1e-5, msg=name)
+
+
+def test_the_contrast_starts_where_the_recipe_says():
+    contrast = tiny_recipe(
+        "objectives.contrast.scale=10", "objectives.contrast.bias=-10", "objectives.contrast.temperature=0.05"
+    ).objectives.contrast
+    scale, bias, temperature = CMeltModel(CMeltConfig.of(tiny_recipe().model, contrast)).contrast()
+    assert (scale.item(), bias.item(), temperature.item()) == pytest.approx((10, -10, 20))
+    fixed = CMeltModel(CMeltConfig.of(tiny_recipe().model, replace(contrast, learn_scale_and_bias=False))).contrast
+    assert not fixed.log_scale.requires_grad and not fixed.bias.requires_grad
