@@ -104,7 +104,7 @@ def test_a_killed_preparation_goes_on_and_ends_with_the_same_bytes(tmp_path, wor
 def test_finished_shards_are_redone_only_where_their_files_changed(source, tmp_path, monkeypatch):
     from cmelt.store import prepare as preparing
 
-    def stop(*_: object) -> None:
+    def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
