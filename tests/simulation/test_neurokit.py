@@ -1,11 +1,11 @@
 """NeuroKit2, which knows nothing of the simulator, finds the rates and intervals that the truth states.
 
 P onset (lead II) comes from NeuroKit's discrete, QRS and T (median of five leads) from its continuous wavelet delineator, each
-being the better one there. Its QRS onset lies some 28 ms before the visible one on every trace (the foot of the wavelet), so PR
-comes out shorter and QRS and QT longer by that much: `ONSET_EARLY` is taken off, nothing else is.
+being the better one there. Its QRS onset lies some 28 ms before the visible one (the foot of the wavelet), so PR comes out
+shorter and QRS and QT longer by that much: `ONSET_EARLY` is taken off, nothing else is.
 
-Methods, leads, offset and conditions were chosen on other simulated seeds. For QRS this is a weak check: narrow QRS durations differ
-by less than NeuroKit errs (correlation 0.23 over 304 records), so a constant would pass as well. docs/simulation.md has the table.
+Methods, leads, offset and conditions were chosen on other simulated seeds. For QRS this is a weak check: narrow QRS differ by
+less than NeuroKit errs (correlation 0.23 over 304 records), so a constant would pass as well. docs/simulation.md has the table.
 """
 
 from __future__ import annotations
