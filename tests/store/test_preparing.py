@@ -124,7 +124,7 @@ def test_leftovers_of_other_settings_do_not_get_in(source, tmp_path, monkeypatch
     from cmelt.store import prepare as preparing
 
     with monkeypatch.context() as patched:
-        patched.setattr(preparing, "publish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patched.setattr(preparing, "rename", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             prepare_store(source, tmp_path / "out", SETTINGS, shard_records=2)
     changed = replace(SETTINGS, seconds=5.0)
@@ -141,7 +141,7 @@ def test_an_existing_store_is_kept_unless_forced_and_until_the_new_one_is_comple
     from cmelt.store import prepare as preparing
 
     with monkeypatch.context() as patched:
-        patched.setattr(preparing, "publish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patched.setattr(preparing, "rename", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             prepare_store(source, tmp_path / "out", replace(SETTINGS, seconds=5.0), force=True)
     assert open_store(tmp_path / "out", verify="full").sha256 == first.sha256
