@@ -25,10 +25,9 @@ def data_dir() -> Path:
 @pytest.fixture(scope="session")
 def tiny_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A prepared store of simulated ECGs, 10 s at 100 Hz, for runs of `tiny_runs.TINY`."""
-    from tiny_runs import RATE, RECORDS, SAMPLES
-
     from cmelt.sources.simulated import Simulated
     from cmelt.store import ShardSettings, prepare_store
+    from tiny_runs import RATE, RECORDS, SAMPLES
 
     folder = tmp_path_factory.mktemp("tiny") / "store"
     settings = ShardSettings(RATE, SAMPLES / RATE, "first", "a test's key")

@@ -45,10 +45,11 @@ def published(target: Path, details: dict[str, Any] | None = None, *, replace: b
 
 
 def seal(folder: Path, details: dict[str, Any]) -> None:
-    """Write the manifest over every file of the folder, and bring all of it to the disk."""
+    """Write the manifest over every file of the folder and over itself, and bring all of it to the disk."""
     files = sorted(p for p in folder.rglob("*") if p.is_file() and p != folder / MANIFEST)
     hashes = {str(p.relative_to(folder)): {"sha256": sha256(p), "bytes": p.stat().st_size} for p in files}
-    (folder / MANIFEST).write_text(json.dumps({**details, "files": hashes}, indent=1, sort_keys=True))
+    manifest = {**details, "files": hashes}
+    (folder / MANIFEST).write_text(json.dumps({**manifest, "sha256": _own_sha256(manifest)}, indent=1, sort_keys=True))
     for path in [*files, folder / MANIFEST, folder]:
         sync(path)
 
@@ -101,6 +102,12 @@ def remove_leftovers(parent: Path) -> int:
     for folder in leftovers:
         shutil.rmtree(folder, ignore_errors=True)
     return len(leftovers)
+
+
+def _own_sha256(manifest: dict[str, Any]) -> str:
+    """Of what a manifest says, its own hash left out: the step of a checkpoint must not change unseen either."""
+    said = {key: value for key, value in manifest.items() if key != "sha256"}
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
 def _exchange(a: Path, b: Path) -> bool:

@@ -109,7 +109,7 @@ def test_files_that_are_no_recipes_are_named(tmp_path):
         assert "r.yaml" in str(error.value)
     with pytest.raises(ConfigError, match="no such file"):
         load_recipe(Path("nowhere.yaml"))
-    with pytest.raises(ConfigError, match="bundled: .*small"):
+    with pytest.raises(ConfigError, match=r"bundled: .*small"):
         load_recipe("smal")
 
 

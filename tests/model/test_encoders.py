@@ -42,7 +42,13 @@ def encoder(stem: str, **changes) -> EcgEncoder:
 def model(text: str = "t5", *assignments: str) -> CMeltModel:
     torch.manual_seed(0)
     recipe = tiny_recipe(f"model.text.architecture={json.dumps(TEXTS[text])}", *assignments)
-    return CMeltModel(CMeltConfig.of(recipe.model)).eval()
+    built = CMeltModel(CMeltConfig.of(recipe.model)).eval()
+    with torch.no_grad():  # at the start everything is close to 0, and differences would be too
+        for part in (built.text_projection, built.text_pooler.dense, built.ecg_projection, built.fusion):
+            for linear in part.modules():
+                if isinstance(linear, torch.nn.Linear):
+                    linear.weight.mul_(12)
+    return built
 
 
 @pytest.fixture
@@ -65,6 +71,8 @@ def test_fault_3_a_report_s_embedding_does_not_depend_on_padding_or_neighbours(t
         torch.testing.assert_close(alone[0], together[row], atol=1e-5, rtol=0)
     scribbled = torch.where(mask, tokens, 33)
     torch.testing.assert_close(full.embed_text(scribbled, mask), together, atol=1e-5, rtol=0)
+    unmasked = full.embed_text(scribbled, torch.ones_like(mask))
+    assert (unmasked - together)[1:].abs().max() > 1e-3  # the release's way
 
 
 @torch.no_grad()
@@ -74,6 +82,8 @@ def test_fault_3_fusion_does_not_look_at_padding(pieces):
     together = full.fusion(full.encode_text(tokens, mask), mask, full.encode_ecg(ecg))
     alone = full.fusion(full.encode_text(tokens[2:, :4], mask[2:, :4]), mask[2:, :4], full.encode_ecg(ecg[2:]))
     torch.testing.assert_close(alone.pair[0], together.pair[2], atol=1e-5, rtol=0)
+    seen = full.fusion(full.encode_text(tokens, mask), torch.ones_like(mask), full.encode_ecg(ecg))
+    assert (seen.pair - together.pair)[2].abs().max() > 1e-4
 
 
 @torch.no_grad()

@@ -15,20 +15,21 @@ from cmelt.objectives.total import Truth, total_loss
 from cmelt.training.optimiser import freeze_unused
 from tiny_runs import tiny_recipe
 
+SAMPLES, TOKENS = 160, 10
 NAMES = ("mlm", "mem", "etm", "ets", "info_nce")
-BATCH, PIECES, KEPT = 3, 6, 15
+BATCH, PIECES, KEPT = 3, 6, 4
 
 
 def model(*assignments: str) -> CMeltModel:
     torch.manual_seed(0)
-    recipe = tiny_recipe("model.text.architecture.vocab_size=50", *assignments)
+    recipe = tiny_recipe("model.text.architecture.vocab_size=50", f"model.ecg.samples={SAMPLES}", *assignments)
     return CMeltModel(CMeltConfig.of(recipe.model, recipe.objectives.contrast))
 
 
 def views_and_truth(clean: bool = False) -> tuple[Views, Truth]:
     source = torch.Generator().manual_seed(2)
-    ecg = torch.randn(BATCH, 12, 1000, generator=source)
-    kept = torch.rand(BATCH, 62, generator=source).argsort(1)[:, :KEPT].sort(1).values
+    ecg = torch.randn(BATCH, 12, SAMPLES, generator=source)
+    kept = torch.rand(BATCH, TOKENS, generator=source).argsort(1)[:, :KEPT].sort(1).values
     tokens = torch.randint(5, 50, (BATCH, PIECES), generator=source)
     words = torch.where(torch.rand(BATCH, PIECES, generator=source) < 0.4, tokens, -100)
     words[0, 1] = tokens[0, 1]
@@ -51,17 +52,16 @@ def gradients_of(built: CMeltModel, objectives: tuple[str, ...], clean: bool, se
 SUBSETS = [subset for size in range(1, 6) for subset in itertools.combinations(NAMES, size)]
 
 
-@pytest.mark.parametrize("fusion_layer", [0, 1])
-def test_what_is_frozen_would_not_have_learned_and_all_the_rest_learns(fusion_layer):
+@pytest.mark.parametrize(("fusion_layer", "clean"), [(0, False), (1, False), (1, True)])
+def test_what_is_frozen_would_not_have_learned_and_all_the_rest_learns(fusion_layer, clean):
     """DDP waits for the gradient of every weight that is to have one: none may be missing, for any choice of objectives."""
-    for subset, clean in itertools.product(SUBSETS, (False, True)):
-        built = model(f"model.decoder.fusion_layer={fusion_layer}", "objectives.contrast.learn_scale_and_bias=true")
-        gradients = gradients_of(built, subset, clean)
-        twin = model(f"model.decoder.fusion_layer={fusion_layer}", "objectives.contrast.learn_scale_and_bias=true")
-        freeze_unused(twin, frozenset(subset))
-        learns = {name for name, parameter in twin.named_parameters() if parameter.requires_grad}
-        reached = {name for name, gradient in gradients.items() if gradient is not None}
-        assert learns == reached, (subset, clean, sorted(learns ^ reached)[:5])
+    built = model(f"model.decoder.fusion_layer={fusion_layer}", "objectives.contrast.learn_scale_and_bias=true")
+    for subset in SUBSETS:
+        built.requires_grad_(True).zero_grad(set_to_none=True)
+        reached = {name for name, gradient in gradients_of(built, subset, clean).items() if gradient is not None}
+        freeze_unused(built, frozenset(subset))
+        learns = {name for name, parameter in built.named_parameters() if parameter.requires_grad}
+        assert learns == reached, (subset, sorted(learns ^ reached)[:5])
 
 
 @pytest.mark.parametrize("clean", [False, True])
@@ -98,23 +98,23 @@ def test_the_contrast_s_clean_view_masks_nothing():
         torch.testing.assert_close(outputs.ecg_embedding, built.embed_ecg(views.ecg))
         torch.testing.assert_close(outputs.text_embedding, built.embed_text(views.clean_tokens, views.clean_text_mask))
         masked = built(views._replace(clean_tokens=None, clean_text_mask=None), frozenset({"ets"}))
-    assert (masked.ecg_embedding - outputs.ecg_embedding).abs().max() > 1e-4
+    assert (masked.ecg_embedding - outputs.ecg_embedding).abs().max() > 1e-6
 
 
 def test_predicted_samples_take_their_places_among_the_masked_tokens():
     """A kept token's state decides what stands at its own place, wherever in `kept` it is listed."""
     built = model().eval()
-    states, kept = torch.randn(1, 4, 16), torch.tensor([[7, 2, 40]])
+    states, kept = torch.randn(1, 4, 16), torch.tensor([[7, 2, 9]])
     with torch.no_grad():
-        predicted = built.ecg_decoder(states, kept, 62)
+        predicted = built.ecg_decoder(states, kept, TOKENS)
         order = [0, 2, 1, 3]
-        torch.testing.assert_close(built.ecg_decoder(states[:, order], torch.tensor([[2, 7, 40]]), 62), predicted)
+        torch.testing.assert_close(built.ecg_decoder(states[:, order], torch.tensor([[2, 7, 9]]), TOKENS), predicted)
         for layer in built.ecg_decoder.layers:  # without attention a token sees itself alone
             layer.attention.output.weight.zero_()
             layer.attention.output.bias.zero_()
-        alone, changed = built.ecg_decoder(states, kept, 62), states.clone()
+        alone, changed = built.ecg_decoder(states, kept, TOKENS), states.clone()
         changed[0, 1] += 1
-        differs = (built.ecg_decoder(changed, kept, 62) - alone).abs().amax((0, 2)) > 1e-6
+        differs = (built.ecg_decoder(changed, kept, TOKENS) - alone).abs().amax((0, 2)) > 1e-6
     assert differs.nonzero().flatten().tolist() == [7]
 
 
