@@ -83,6 +83,8 @@ def verify(folder: Path, error: type[CMeltError] = CMeltError) -> dict[str, Any]
         raise error(folder / MANIFEST, "missing: the folder was not written to its end", "write it again") from None
     except (ValueError, KeyError, AttributeError, TypeError):
         raise error(folder / MANIFEST, "not a manifest of ours", "the file was altered: restore or write it again") from None
+    if manifest.get("sha256") != _own_sha256(manifest):
+        raise error(folder / MANIFEST, "does not match its own SHA-256", "the file was altered: restore or write it again")
     for name, (size, digest) in known_files.items():
         path = folder / name
         if not path.resolve().is_relative_to(folder.resolve()):

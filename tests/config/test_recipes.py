@@ -46,7 +46,7 @@ def test_every_bundled_recipe_loads_and_its_name_is_its_file_s(name):
 
 
 #: Keys that say what they are wherever they stand.
-PLAIN = {"description", "width", "layers", "heads", "feed_forward", "dropout", "pooling", "schedule", "batch"}
+PLAIN = {"description", "width", "layers", "heads", "feed_forward", "dropout", "position_groups", "pooling", "schedule", "batch"}
 
 
 @pytest.mark.parametrize("name", recipe_names())
