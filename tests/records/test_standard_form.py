@@ -24,6 +24,19 @@ def test_order_of_the_file_does_not_matter():
     assert np.array_equal(standardise(record(leads=order), 100).signal, heart())
 
 
+@pytest.mark.parametrize(
+    "order",
+    [
+        ("I", "II", "III", "aVR", "aVF", "aVL", "V1", "V2", "V3", "V4", "V5", "V6"),  # MIMIC-IV-ECG's files
+        ("I", "II", "III", "aVL", "aVF", "aVR", "V1", "V2", "V3", "V4", "V5", "V6"),  # CODE-test's
+    ],
+)
+def test_fault_12_leads_are_taken_by_name_from_files_in_another_order(order):
+    standard = standardise(record(leads=order), 100)
+    assert np.array_equal(standard.signal, heart())
+    assert standard.flags == ()
+
+
 def test_missing_limb_leads_are_derived_and_missing_chest_leads_are_zero():
     standard = standardise(record(leads=("I", "II", "V1", "V2")), 100)
     assert np.allclose(standard.signal[:8], heart()[:8], atol=1e-6)
