@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 from typing import Annotated, Any
@@ -73,6 +74,9 @@ def cmelt(
 
 def main() -> None:
     """The entry point `cmelt`: runs a command and turns our errors into one message and an exit status."""
+    # Threads that spin while they wait for each other all but stop on a machine that others use too: let them sleep. Read when
+    # torch is imported, hence here.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         app(prog_name="cmelt")
     except CMeltError as error:
