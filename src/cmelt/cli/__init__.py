@@ -74,9 +74,9 @@ def cmelt(
 
 def main() -> None:
     """The entry point `cmelt`: runs a command and turns our errors into one message and an exit status."""
-    # Threads that spin while they wait for each other all but stop on a machine that others use too: let them sleep. Read when
-    # torch is imported, hence here.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # OpenMP's threads spin while they wait for each other, by default so long that on a machine that others use too training all but
+    # stops (docs/pretrain.md has the figures). Read when torch is imported, hence here.
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     try:
         app(prog_name="cmelt")
     except CMeltError as error:
