@@ -74,8 +74,8 @@ def cmelt(
 
 def main() -> None:
     """The entry point `cmelt`: runs a command and turns our errors into one message and an exit status."""
-    # OpenMP's threads spin while they wait for each other, by default so long that training all but stops on a machine that others
-    # use too. Read when torch is imported, hence here.
+    # OpenMP's threads spin while they wait for each other, by default so long that training all but stops on a machine that
+    # others use too. Read when torch is imported, hence here.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     try:
         app(prog_name="cmelt")
