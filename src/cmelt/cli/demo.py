@@ -13,8 +13,6 @@ from cmelt.cli.console import progress_of, say, stages
 app = typer.Typer()
 
 RATE, SECONDS = 100.0, 10.0
-#: Share of the training labels for the probe; with more of them the probes would take longer than the rest.
-FRACTIONS = (0.01,)
 
 
 @app.command()
@@ -53,7 +51,7 @@ def demo(
     say("3/3  evaluating on unseen patients, with prompts phrased as no report was")
     embedder, control = load_embedder(run), load_embedder(run, random=True)
     with stages() as progress:
-        results = evaluate_tasks(embedder, control, store, [load_task("simulated")], Protocol(FRACTIONS), progress)
+        results = evaluate_tasks(embedder, control, store, [load_task("simulated")], Protocol(fractions=()), progress)
     report = write_report(results, out / "report", loss_log=run / "metrics.jsonl", store=store)
     print_figures(results)
     print(f"\nThe report lies in {report}; open it in a browser. Research use only, not a medical device.")

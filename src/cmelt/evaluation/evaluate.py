@@ -104,7 +104,7 @@ def _answer(
         raise StoreError("store", fault, "check the labels (cmelt inspect) and the splits")
     bench = Bench(names[kept], tested.truth[:, kept], tested.patients, protocol.bootstrap, protocol.seed)
     shot, scores = _zero_shot(embedder, control, task, tested, kept, bench, protocol.seed)
-    headline = "contrast" if "contrast" in shot else "similarity"
+    headline = task.headline if task.headline in shot else "similarity"
     probes, unlearnable = fit_probes(names, tested, training, kept, protocol, _stage(progress, f"linear probes, {task.name}"))
     return Results(
         name=task.name,

@@ -112,7 +112,7 @@ class Results:
         task: the task as it was asked, prompts included.
         splits, records, patients, train_records: what was evaluated and what probes could draw from.
         counts: by class, those left out included; `left_out`: classes without figures, with the reason.
-        headline: the zero-shot scoring to quote, "contrast" where there are negative prompts.
+        headline: the zero-shot scoring to quote first: the task's choice, "similarity" where there are no negative prompts.
         zero_shot: by scoring; probes: by rising fraction, empty where no probe was asked for.
         examples: records for the report; not part of results.json.
     """

@@ -50,6 +50,7 @@ class Task:
     Attributes:
         classes: by name, in the order of the tables.
         population: "labelled" = only records that carry a label of the task (the PTB-XL benchmarks), "all" = every record.
+        headline: the zero-shot scoring to quote first; both are always reported. Without negative prompts only similarity is there.
         splits: where records are evaluated. None of our choices is made on validation records, so both are honest.
     """
 
@@ -58,6 +59,7 @@ class Task:
     description: str = ""
     population: Literal["labelled", "all"] = "all"
     splits: tuple[Split, ...] = ("validation", "test")
+    headline: Literal["contrast", "similarity"] = "contrast"
 
     def __post_init__(self) -> None:
         if not self.classes:

@@ -13,6 +13,9 @@ NORMAL = "normal"
 def simulated_task() -> Task:
     """One class a condition, contrasted with the held-out phrases of the normal ECG; "normal" with those of all others.
 
+    Raw similarity is the headline: on another archive (seed 7), with the conditions' bare names as prompts, it reached 0.860 and the
+    contrast with the normal ECG 0.823. Simulated reports name what is there, normal or not; real ones often only that all is well.
+
     Built from the simulator's registry, so that a new condition is a new class without a second list to keep.
     """
     from cmelt.evaluation.tasks.loading import Task, TaskClass
@@ -28,4 +31,4 @@ def simulated_task() -> Task:
         )
         for name in CONDITIONS
     }
-    return Task(classes, name="simulated", description="Simulated conditions, unseen phrasings")
+    return Task(classes, name="simulated", description="Simulated conditions, unseen phrasings", headline="similarity")
