@@ -50,7 +50,7 @@ class Task:
     Attributes:
         classes: by name, in the order of the tables.
         population: "labelled" = only records that carry a label of the task (the PTB-XL benchmarks), "all" = every record.
-        headline: the zero-shot scoring to quote first; both are always reported. Without negative prompts only similarity is there.
+        headline: the zero-shot scoring to quote first; without negative prompts there is similarity alone.
         splits: where records are evaluated. None of our choices is made on validation records, so both are honest.
     """
 

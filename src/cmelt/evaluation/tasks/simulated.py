@@ -13,8 +13,9 @@ NORMAL = "normal"
 def simulated_task() -> Task:
     """One class a condition, contrasted with the held-out phrases of the normal ECG; "normal" with those of all others.
 
-    Raw similarity is the headline: on another archive (seed 7), with the conditions' bare names as prompts, it reached 0.860 and the
-    contrast with the normal ECG 0.823. Simulated reports name what is there, normal or not; real ones often only that all is well.
+    Raw similarity is the headline: on another archive (seed 7), with the conditions' bare names as prompts, it reached 0.860
+    and the contrast with the normal ECG 0.823. Simulated reports name what is there, normal or not; many real ones say only
+    that all is well.
 
     Built from the simulator's registry, so that a new condition is a new class without a second list to keep.
     """
