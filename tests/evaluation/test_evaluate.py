@@ -174,6 +174,13 @@ def test_classes_without_figures_are_left_out_and_listed(store, embedder, blind)
     assert found.counts["absent"].positives == 0
 
 
+def test_a_task_chooses_what_is_quoted_first_and_both_are_reported(store, embedder, blind, task):
+    result = evaluate(embedder, blind, store, replace(task, headline="similarity"), probe=False, bootstrap=20)
+    assert result.headline == "similarity"
+    assert set(result.zero_shot) == {"similarity", "contrast"}
+    assert result.best_zero_shot is result.zero_shot["similarity"]
+
+
 def test_splits_can_be_chosen(store, embedder, blind, task):
     found = evaluate_tasks(embedder, blind, store, [task], replace(QUICK, splits=("test",)))[0]
     assert found.splits == ("test",)
