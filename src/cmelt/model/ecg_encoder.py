@@ -45,7 +45,8 @@ class PositionalConvolution(nn.Module):
 class Amplitude(nn.Module):
     """How large each lead is, as an addition to every token.
 
-    The norms of a front end take the record's gain away, and with it voltage criteria: hypertrophy, low voltage.
+    The norms of a front end take the record's gain away (the strided one's all of it, the residual one's but for its shortcuts),
+    and with it voltage criteria: hypertrophy, low voltage.
     """
 
     def __init__(self, leads: int, width: int) -> None:
