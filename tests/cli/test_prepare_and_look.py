@@ -11,6 +11,7 @@ import time
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -228,9 +229,12 @@ def test_an_interrupted_command_ends_with_130_and_leaves_no_store(tmp_path):
         "--shard-records",
         "50",
     ]
-    with subprocess.Popen([*command, "--out", tmp_path / "s"], env=ENVIRONMENT, stderr=subprocess.PIPE, text=True) as process:
+    # A suite that was itself started in the background hands an ignored SIGINT down to every child: put the default back.
+    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    command += ["--out", str(tmp_path / "s")]
+    with subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True, preexec_fn=heed) as process:
         receipts = tmp_path / ".s.preparing/receipts"
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 200
         while not list(receipts.glob("*.json")) and time.monotonic() < deadline:
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)

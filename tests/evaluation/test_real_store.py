@@ -53,7 +53,7 @@ def test_a_prepared_simulated_store_is_evaluated_and_reported(store, tmp_path):
     assert found.store["sha256"] == store.sha256
     assert found.records == len(store.rows("validation", "test"))
     assert found.records + found.train_records == len(store)
-    classes = found.best_zero_shot.model.classes
+    classes = found.zero_shot["contrast"].model.classes
     assert classes["sinus-tachycardia"].auroc.value > 0.8  # the one thing that this model reads
     html = write_report([found], tmp_path / "report", store=store).read_text(encoding="utf-8")
     assert html.count('class="ecg"') == 3
