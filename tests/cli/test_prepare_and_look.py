@@ -10,8 +10,8 @@ import sys
 import time
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
-from io import StringIO
 from functools import partial
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
