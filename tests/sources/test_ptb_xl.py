@@ -112,8 +112,8 @@ def test_a_table_that_is_not_as_published_is_refused(tmp_path, old, new, message
         PtbXl(str(tmp_path)).entries()
 
 
-def test_a_folder_without_the_database_is_refused(tmp_path):
-    with pytest.raises(SourceError, match="not there"):
+def test_a_folder_without_the_database_says_what_is_missing_where_to_get_it_and_under_which_licence(tmp_path):
+    with pytest.raises(SourceError, match=r"missing ptbxl_database\.csv .*scp_statements\.csv .*physionet\.org.*CC BY 4\.0"):
         PtbXl(str(tmp_path)).entries()
 
 

@@ -17,7 +17,13 @@ Signal = NDArray[np.float32]
 LEADS: tuple[str, ...] = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
 LIMB_LEADS: tuple[str, ...] = LEADS[:6]
 
+#: Names of a device's own measurements: beats a minute, milliseconds, degrees.
+MEASUREMENTS: tuple[str, ...] = (
+    "heart_rate_bpm", "p_ms", "pr_ms", "qrs_ms", "qt_ms", "qtc_ms", "p_axis_deg", "qrs_axis_deg", "t_axis_deg",
+)  # fmt: skip
+
 _EMPTY: Mapping[str, object] = MappingProxyType({})
+_EMPTY_MEASUREMENTS: Mapping[str, float] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -30,11 +36,13 @@ class Record:
         leads: one name a row of `signal`, in the spelling of `LEADS` where it is one of the twelve.
         identifier: the record's name within its source; no patient's name.
         report: the free-text report as it stands in the source, or None.
-        patient: the source's patient key (hashed before it enters a store), or None.
+        patient: the source's patient key (hashed before it enters a store), or None; readers fill it only when asked to.
         age: years, or None.
         sex: "female", "male" or None.
         labels: statements known to hold, as "vocabulary:name" ("scp:AFIB", "super:CD") or plain names.
         origin: the file or seed it came from, for messages and the manifest.
+        measurements: what the device measured and printed, by the names of `MEASUREMENTS`; empty where the file holds none.
+        derived: leads that were computed from others (files that carry 8 leads imply four more), not measured on their own.
         truth: what a simulator knows (intervals in ms, axis in degrees, ...); empty for real records.
     """
 
@@ -48,6 +56,8 @@ class Record:
     sex: str | None = None
     labels: tuple[str, ...] = ()
     origin: str = ""
+    measurements: Mapping[str, float] = field(default_factory=lambda: _EMPTY_MEASUREMENTS)
+    derived: tuple[str, ...] = ()
     truth: Mapping[str, object] = field(default_factory=lambda: _EMPTY)
 
     def __post_init__(self) -> None:

@@ -10,11 +10,12 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from cmelt.errors import SourceError
-from cmelt.records.readers import read_ecg
+from cmelt.records.readers import ReadOptions, read_ecg
 from cmelt.records.record import Record
+from cmelt.sources.about import About
 from cmelt.sources.source import SPLITS, Entry, Listing
 from cmelt.sources.tables import file_stamp, read_csv, read_parquet
 
@@ -33,6 +34,13 @@ class Folder:
     table: str | None = None
     rate: float = 100.0
     name: str = "folder"
+    about: ClassVar[About] = About(
+        title="Your own archive",
+        signals="any format that `cmelt show` reads",
+        licence="yours",
+        access="yours",
+        files=(("*", "ECG files; a table of reports, labels and patients where there is one"),),
+    )
 
     @property
     def settings(self) -> Mapping[str, str]:
@@ -55,7 +63,7 @@ class Folder:
 
     def read(self, entry: Entry) -> Record:
         """The signal of `entry`; what the table says goes before what the file says."""
-        record = read_ecg(Path(self.folder) / entry.place)
+        record = read_ecg(Path(self.folder) / entry.place, ReadOptions(identity=True))
         return replace(
             record,
             identifier=entry.record,

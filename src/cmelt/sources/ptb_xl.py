@@ -9,11 +9,12 @@ import ast
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from cmelt.errors import SourceError
 from cmelt.records.readers import physionet
 from cmelt.records.record import Record
+from cmelt.sources.about import About, require_files
 from cmelt.sources.source import Entry, Listing
 from cmelt.sources.tables import file_stamp, read_csv
 
@@ -35,6 +36,18 @@ class PtbXl:
     folder: str
     rate: float = 100.0
     name: str = "ptb-xl"
+    about: ClassVar[About] = About(
+        title="PTB-XL 1.0.3",
+        records=21_799,
+        patients=18_869,
+        signals="12 leads, 100 and 500 Hz, 10 s",
+        gigabytes=3.0,
+        licence="CC BY 4.0",
+        where="https://physionet.org/content/ptb-xl/1.0.3/",
+        citation="Wagner, Strodthoff, Bousseljot, Samek, Schaeffter: PTB-XL, a large publicly available electrocardiography "
+        "dataset (version 1.0.3). PhysioNet, 2022",
+        files=((DATABASE, "a row a record: report, statements, folds"), (STATEMENTS, "the classes of the statements")),
+    )
 
     def __post_init__(self) -> None:
         if self.rate not in FILE_COLUMNS:
@@ -48,6 +61,7 @@ class PtbXl:
     def entries(self) -> Listing:
         """Every row of the table whose header lies in this copy; the others are counted."""
         root = Path(self.folder)
+        require_files(self.about, root)
         vocabularies = read_vocabularies(root / STATEMENTS)
         column = FILE_COLUMNS[int(self.rate)]
         table = read_csv(root / DATABASE, (*_NEEDED, column))

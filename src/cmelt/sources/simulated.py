@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 
 from cmelt import __version__
 from cmelt.errors import SourceError
 from cmelt.records.record import Record
+from cmelt.sources.about import About
 from cmelt.sources.source import Entry, Listing
 
 #: Hospitals' archives hold one to two ECGs a patient; PTB-XL 1.16, MIMIC-IV-ECG 5.
@@ -30,6 +32,12 @@ class Simulated:
     rate: float = 100.0
     seconds: float = 10.0
     name: str = "simulated"
+    about: ClassVar[About] = About(
+        title="Simulated ECGs",
+        signals="12 leads, any rate and length, 45 conditions",
+        licence="computed here",
+        access="computed",
+    )
 
     def __post_init__(self) -> None:
         if self.records < 1 or self.patients < 0 or self.seed < 0:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 from cmelt.records.record import Record
+from cmelt.sources.about import About
 
 SPLITS: tuple[str, ...] = ("train", "validation", "test")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One record as its source's table lists it, before any signal is read.
 
@@ -37,13 +38,14 @@ class Listing:
     """What a source holds.
 
     Attributes:
-        entries: every record, in an order that does not change from one listing to the next.
+        entries: every record, in an order that does not change from one listing to the next; a large source hands over an
+            `EntryTable`, which keeps them in columns.
         missing_files: rows of its table that have no files in this copy.
         notes: conventions of its columns, for the manifest.
         warnings: what the user should look at.
     """
 
-    entries: tuple[Entry, ...]
+    entries: Sequence[Entry]
     missing_files: int = 0
     notes: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
@@ -52,6 +54,8 @@ class Listing:
 @runtime_checkable
 class Source(Protocol):
     """Where ECGs come from. Implementations are picklable: worker processes read through their own copy."""
+
+    about: ClassVar[About]
 
     @property
     def name(self) -> str:

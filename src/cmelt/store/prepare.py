@@ -86,7 +86,7 @@ def prepare_store(
     staging = target.with_name(f".{target.name}.preparing")
     with _only_one(staging):
         tasks = [
-            ShardTask(number, listing.entries[start : start + shard_records], settings, source, str(staging))
+            ShardTask(number, tuple(listing.entries[start : start + shard_records]), settings, source, str(staging))
             for number, start in enumerate(range(0, len(listing.entries), shard_records))
         ]
         kept = [task for task in tasks if is_done(task)]

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from cmelt.errors import RecordError
 from cmelt.records.leads import lead_name
+from cmelt.records.readers.options import NOTHING_GIVEN, ReadOptions
 from cmelt.records.readers.physionet_header import Header, read_header
 from cmelt.records.record import Record
 from cmelt.records.units import refuse_impossible_amplitude, units_per_millivolt
@@ -38,7 +39,7 @@ def recognises(path: Path, head: bytes) -> bool:
     return path.suffix in (".dat", ".mat") and path.with_suffix(".hea").exists()
 
 
-def read(path: Path) -> Record:
+def read(path: Path, options: ReadOptions = NOTHING_GIVEN) -> Record:  # noqa: ARG001 (a WFDB header states everything)
     """Read the record whose header (or signal file) is `path`.
 
     Raises:
