@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,94 +22,43 @@ def inspect(
     store: Annotated[Path, typer.Argument(help="The store.", show_default=False)],
     full: Annotated[bool, typer.Option("--full", help="Check the SHA-256 of every file, not their sizes alone.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON, with all classes.")] = False,
+    html: Annotated[bool, typer.Option("--html", help="Write a page to look at: distributions, quality, reports, ECGs.")] = False,
+    out: Annotated[Path | None, typer.Option("--out", help="The page; STORE.html beside the store unless given.")] = None,
 ) -> None:
     """Say what a store holds, and what was left out and why.
 
-    Example: cmelt inspect ptbxl100
+    Example: cmelt inspect ptbxl100 --html
     """
+    from cmelt.inspection.facts import facts_of
     from cmelt.store.opened import open_store
 
-    facts = facts_of(open_store(store, verify="full" if full else "sizes"))
+    if out is not None and not html:
+        raise typer.BadParameter("--out says where the page goes: give --html too", param_hint="--out")
+    opened = open_store(store, verify="full" if full else "sizes")
+    if html:
+        print(_write_page(opened, out or store.absolute().with_name(store.absolute().name + ".html")))
+        return
+    facts = facts_of(opened)
     if as_json:
         print_json(facts)
     else:
         _print_tables(facts)
 
 
-def facts_of(store: Store) -> dict[str, Any]:
-    """What `--json` prints."""
-    index, manifest = store.index, store.manifest
-    flags = Counter(flag for found in index["flags"] for flag in found)
-    reports = [report for report in index["report"] if report]
-    return {
-        "path": str(store.path),
-        "sha256": store.sha256,
-        "source": manifest["source"],
-        "records": len(store),
-        "patients": int(index["patient"].nunique()),
-        "splits": manifest["splits"],
-        "rate_hz": store.rate,
-        "seconds": manifest["seconds"],
-        "leads": list(store.leads),
-        "microvolts_per_step": store.microvolts_per_step,
-        "megabytes": sum(file["bytes"] for file in manifest["files"].values()) / 1e6,
-        "source_rates_hz": _counts(index["source_rate"]),
-        "source_seconds": _spread(index["seconds"].to_list()),
-        "identical_signals": len(store) - int(index["fingerprint"].nunique()),
-        "missing_leads": _counts(lead for found in index["missing_leads"] for lead in found),
-        "flags": dict(flags.most_common()),
-        "reports": _reports(reports, len(store)),
-        "age": _spread(index["age"].dropna().to_list()),
-        "sex": _counts(sex or "unknown" for sex in index["sex"]),
-        "classes": _classes(store),
-        "missing_files": manifest["source"]["missing_files"],
-        "quarantined": len(store.quarantine),
-        "quarantine_reasons": _counts(line["reason"] for line in store.quarantine),
-        "warnings": manifest["warnings"],
-    }
+def _write_page(store: Store, path: Path) -> Path:
+    """The data report at `path`, whole or not at all."""
+    from cmelt.errors import StoreError
+    from cmelt.inspection.page import data_report
 
-
-def _reports(reports: list[str], records: int) -> dict[str, Any]:
-    """Counts of reports as the source has them, and cleaned as training sees them."""
-    from cmelt.text.cleaning import clean_report
-
-    distinct = set(reports)
-    cleaned = {report: clean_report(report) for report in distinct}
-    return {
-        "with_report": len(reports),
-        "without_report": records - len(reports),
-        "distinct": len(distinct),
-        "distinct_cleaned": len(set(cleaned.values())),
-        "words": _spread([len(report.split()) for report in reports]),
-    }
-
-
-def _classes(store: Store) -> dict[str, dict[str, int]]:
-    """Records with each label, in all and by split, most frequent first."""
-    by_split: dict[str, Counter[str]] = {}
-    for split, labels in zip(store.index["split"], store.index["labels"], strict=True):
-        by_split.setdefault(split, Counter()).update(set(labels))
-    total = sum(by_split.values(), Counter())
-    splits = ("train", "validation", "test")
-    return {
-        label: {"all": count} | {split: by_split.get(split, Counter())[label] for split in splits}
-        for label, count in sorted(total.items(), key=lambda item: (-item[1], item[0]))
-    }
-
-
-def _counts(values: Any) -> dict[str, int]:
-    found = Counter(f"{value:g}" if isinstance(value, float) else str(value) for value in values)
-    return dict(found.most_common())
-
-
-def _spread(values: list[float]) -> dict[str, float] | None:
-    """Least, quartiles and greatest."""
-    import numpy as np
-
-    if not values:
-        return None
-    names = ("least", "quarter", "middle", "three_quarters", "greatest")
-    return dict(zip(names, (float(value) for value in np.percentile(values, [0, 25, 50, 75, 100])), strict=True))
+    staged = path.with_name(f".{path.name}.part")
+    page = data_report(store)
+    try:
+        staged.write_text(page, encoding="utf-8")
+        staged.replace(path)
+    except OSError as error:
+        staged.unlink(missing_ok=True)
+        raise StoreError(path, f"cannot be written: {error.strerror}", "choose another --out") from error
+    return path
 
 
 def _print_tables(facts: dict[str, Any]) -> None:
@@ -152,7 +100,9 @@ def _sections(facts: dict[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
     text = [
         ("with a report", f"{reports['with_report']}, without {reports['without_report']}"),
         ("distinct", f"{reports['distinct']}, cleaned {reports['distinct_cleaned']}"),
+        ("usable", f"{reports['usable']} (three words or more)"),
         ("words", _spread_text(reports["words"])),
+        ("languages", _joined(reports["languages"])),
     ]
     wrong = [("rows without files", str(facts["missing_files"])), ("left out", str(facts["quarantined"]))]
     wrong += [(f"  {count} records", reason) for reason, count in facts["quarantine_reasons"].items()]

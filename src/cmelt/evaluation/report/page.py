@@ -11,25 +11,17 @@ from cmelt.evaluation.report.charts import forest_chart, loss_chart, roc_chart
 from cmelt.evaluation.report.losses import NAMES, read_losses
 from cmelt.evaluation.report.tables import class_table, overview_table, probe_table, share
 from cmelt.evaluation.results import Comparison, Example, Results
+from cmelt.pages import document
 from cmelt.records.drawing import draw_ecg
-
-STYLE = Path(__file__).parent / "report.css"
-NOTICE = "Research use only. Not a medical device: no figure or score on this page may guide the care of a patient."
 
 
 def page(results: Sequence[Results], loss_log: Path | None, store: EvaluationStore | None) -> str:
     """The whole page. Without a log there are no loss curves, without a store no example ECGs."""
-    style = STYLE.read_text(encoding="utf-8")
     sections = [_overview(results), *(_task(result, store) for result in results)]
     sections.append(_losses(loss_log))
     sections.append(_method(results))
-    links = " ".join(f'<a href="#{_anchor(r)}">{escape(r.name)}</a>' for r in results)
-    return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>C-MELT evaluation</title>'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{style}</style></head><body>'
-        f'<h1>C-MELT evaluation</h1><p class="warning">{NOTICE}</p><nav>{links} <a href="#losses">Losses</a> '
-        f'<a href="#method">Method</a></nav>{"".join(sections)}</body></html>\n'
-    )
+    links = {_anchor(r): r.name for r in results} | {"losses": "Losses", "method": "Method"}
+    return document("C-MELT evaluation", links, "".join(sections))
 
 
 def headline_rows(results: Sequence[Results]) -> list[tuple[str, Comparison]]:

@@ -1,0 +1,6 @@
+"""What every page that we write has: one file with everything in it, light and dark, on a phone and on paper."""
+
+from cmelt.pages.bars import Bar, bar_chart, histogram
+from cmelt.pages.document import NOTICE, document, facts, table
+
+__all__ = ["NOTICE", "Bar", "bar_chart", "document", "facts", "histogram", "table"]

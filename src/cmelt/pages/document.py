@@ -1,0 +1,39 @@
+"""The frame of a page: style, title, notice, links; and its plain parts, tables and lists of facts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+
+STYLE = Path(__file__).parent / "page.css"
+NOTICE = "Research use only. Not a medical device: no figure or score on this page may guide the care of a patient."
+
+
+def document(title: str, links: Mapping[str, str], body: str) -> str:
+    """A whole HTML page.
+
+    Args:
+        title: as text.
+        links: anchor within the page → its name, in order.
+        body: HTML below the links.
+    """
+    style = STYLE.read_text(encoding="utf-8")
+    anchors = " ".join(f'<a href="#{escape(anchor)}">{escape(name)}</a>' for anchor, name in links.items())
+    return (
+        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{style}</style></head><body>'
+        f'<h1>{escape(title)}</h1><p class="warning">{NOTICE}</p><nav>{anchors}</nav>{body}</body></html>\n'
+    )
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table of text; the first column is left-aligned, the others are figures."""
+    heading = "".join(f"<th>{escape(name)}</th>" for name in head)
+    body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    return f'<div class="scroll"><table><thead><tr>{heading}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def facts(items: Mapping[str, str]) -> str:
+    """Names with what holds of them, as text."""
+    return f"<dl>{''.join(f'<dt>{escape(name)}</dt><dd>{escape(value)}</dd>' for name, value in items.items())}</dl>"
