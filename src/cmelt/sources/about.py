@@ -24,6 +24,7 @@ class About:
         where: the page to get it from.
         citation: authors, title, year.
         files: what the folder must hold, as (path or pattern below it, what it is).
+        download: where `cmelt download` gets it, as "physionet:PROJECT/VERSION" or "zenodo:RECORD"; '' where it cannot.
     """
 
     title: str
@@ -36,6 +37,7 @@ class About:
     where: str = ""
     citation: str = ""
     files: tuple[tuple[str, str], ...] = ()
+    download: str = ""
 
 
 def require_files(about: About, folder: Path, needed: Sequence[str] | None = None) -> None:

@@ -47,6 +47,7 @@ class PtbXl:
         citation="Wagner, Strodthoff, Bousseljot, Samek, Schaeffter: PTB-XL, a large publicly available electrocardiography "
         "dataset (version 1.0.3). PhysioNet, 2022",
         files=((DATABASE, "a row a record: report, statements, folds"), (STATEMENTS, "the classes of the statements")),
+        download="physionet:ptb-xl/1.0.3",
     )
 
     def __post_init__(self) -> None:
