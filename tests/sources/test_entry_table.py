@@ -12,7 +12,7 @@ from cmelt.sources.source import Entry
 ENTRIES = [
     Entry("r1", "a/r1", "train", "p1", "sinus rhythm", ("scp:SR", "super:NORM"), 61.5, "female"),
     Entry("r2", "a/r2"),
-    Entry("r3", "b/r3", "test", "p1", "sinus rhythm", ("scp:SR",), None, None),
+    Entry("r3", "p1/r3", "test", "p1", "sinus rhythm", ("scp:SR",), None, None, "r3"),
 ]
 
 

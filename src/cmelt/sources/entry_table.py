@@ -11,7 +11,7 @@ from cmelt.sources.source import Entry
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_FIELDS = ("record", "place", "split", "patient", "report", "labels", "age", "sex")
+_FIELDS = ("record", "place", "split", "patient", "report", "labels", "age", "sex", "origin")
 #: Few distinct values among many: kept once.
 _REPEATED = ("split", "patient", "report", "labels", "sex")
 _BATCH = 20_000

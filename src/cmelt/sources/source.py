@@ -17,10 +17,12 @@ class Entry:
     """One record as its source's table lists it, before any signal is read.
 
     Attributes:
-        record: its name within the source; unique there.
+        record: its name within the source; unique there, and not the patient's number: it enters stores as it is.
         place: where to read it: a path below the source's folder without extension, or a seed.
         split: "train", "validation" or "test" where the source fixes it; None leaves it to a keyed hash of the patient.
         patient, report, labels, age, sex: as in `Record`.
+        origin: what stores and their quarantine call the place where `place` itself tells the patient's number, as the folders
+            of MIMIC-IV-ECG do; None where `place` may be written down. `Record.origin` must be the same.
     """
 
     record: str
@@ -31,6 +33,7 @@ class Entry:
     labels: tuple[str, ...] = ()
     age: float | None = None
     sex: str | None = None
+    origin: str | None = None
 
 
 @dataclass(frozen=True)
