@@ -77,11 +77,18 @@ def _people(store: Store, found: Mapping[str, Any]) -> str:
     if len(ages):
         parts.append(_figure(histogram(ages, np.arange(0, 101, 5), "Age", " y"), f"Age, of {len(ages):,} records with one"))
     parts.append(_figure(bar_chart(_bars(found["sex"]), "Sex"), "Sex"))
-    parts.append(_figure(bar_chart([Bar(f"{n} ECGs", float(c)) for n, c in a_patient.items()][:12], ""), "Patients, by ECGs"))
+    parts.append(
+        _figure(
+            bar_chart([Bar(f"{n} ECG{'s' * (n > 1)}", float(c)) for n, c in a_patient.items()][:12], "ECGs"), "Patients, by ECGs"
+        )
+    )
     rates = {f"{rate} Hz": count for rate, count in found["source_rates_hz"].items()}
     parts.append(_figure(bar_chart(_bars(rates), "Rate"), "Rate as recorded"))
     top = max(10.0, float(np.ceil(np.percentile(lengths, 99))))
-    parts.append(_figure(histogram(lengths, np.linspace(0, top, 21), "Length", " s"), "Length as recorded"))
+    if np.ptp(lengths) < 0.01:
+        parts.append(_figure(bar_chart([Bar(f"{lengths[0]:g} s", float(len(lengths)))], "Length"), "Length as recorded"))
+    else:
+        parts.append(_figure(histogram(lengths, np.linspace(0, top, 21), "Length", " s"), "Length as recorded"))
     return f'<div class="columns">{"".join(parts)}</div>'
 
 
@@ -94,7 +101,7 @@ def _classes(found: Mapping[str, Any]) -> str:
         vocabularies.setdefault(vocabulary, []).append((name, by_split))
     parts = []
     for vocabulary, classes in vocabularies.items():
-        bars = [Bar(name, float(by_split["all"])) for name, by_split in classes[:_MOST_BARS]]
+        bars = [Bar(name, float(by_split["all"]), f"{by_split['all']:,}") for name, by_split in classes[:_MOST_BARS]]
         rows = [(name, *(f"{by_split[split]:,}" for split in ("all", *SPLITS))) for name, by_split in classes]
         title = f"{vocabulary or 'labels'}: {len(classes)} classes"
         full = f"<details><summary>By split</summary>{table(('class', 'all', *SPLITS), rows)}</details>"
@@ -182,4 +189,4 @@ def _bars(found: Mapping[str, int]) -> list[Bar]:
 
 
 def _figure(drawing: str, caption: str) -> str:
-    return f"<figure>{drawing}<figcaption>{escape(caption)}</figcaption></figure>"
+    return f"<figure><figcaption><b>{escape(caption)}</b></figcaption>{drawing}</figure>"

@@ -28,7 +28,7 @@ def bar_chart(bars: Sequence[Bar], title: str) -> str:
     for row, bar in enumerate(bars):
         middle = _STEP * (row + 0.5)
         length = _WIDTH * bar.value / most
-        note = bar.note or f"{bar.value:g}"
+        note = bar.note or f"{bar.value:,g}"
         name = bar.name if len(bar.name) <= 30 else bar.name[:29] + "…"
         parts.append(
             f'<text class="name" x="{_NAMES - 6:g}" y="{middle + 4:.1f}" text-anchor="end">{escape(name)}</text>'
@@ -44,22 +44,23 @@ def histogram(values: ArrayLike, edges: ArrayLike, title: str, unit: str = "") -
     limits = np.asarray(edges, np.float64)
     clipped = np.clip(np.asarray(values, np.float64), limits[0], np.nextafter(limits[-1], -np.inf))
     counts = np.histogram(clipped, limits)[0]
-    width, height, bottom = 260.0, 90.0, 96.0
+    left, width, height, bottom = 46.0, 500.0, 110.0, 118.0
     most = float(counts.max(initial=0)) or 1.0
     step = width / len(counts)
     parts = []
     for place, count in enumerate(counts):
         tall = height * float(count) / most
         parts.append(
-            f'<rect class="bar" x="{8 + place * step + 0.5:.2f}" y="{bottom - tall:.1f}" width="{max(step - 1, 0.5):.2f}" '
-            f'height="{tall:.1f}"><title>{limits[place]:g} to {limits[place + 1]:g}{unit}: {count}</title></rect>'
+            f'<rect class="bar" x="{left + place * step + 0.5:.2f}" y="{bottom - tall:.1f}" width="{max(step - 1, 0.5):.2f}" '
+            f'height="{tall:.1f}"><title>{limits[place]:g} to {limits[place + 1]:g}{unit}: {count:,}</title></rect>'
         )
-    parts.append(f'<line class="frame" x1="8" x2="{8 + width:g}" y1="{bottom}" y2="{bottom}"/>')
+    parts.append(f'<line class="frame" x1="{left:g}" x2="{left + width:g}" y1="{bottom}" y2="{bottom}"/>')
     for place in (0, len(counts) // 2, len(counts)):
-        at = f'x="{8 + place * step:.1f}" y="{bottom + 13:g}" text-anchor="middle"'
+        at = f'x="{left + place * step:.1f}" y="{bottom + 14:g}" text-anchor="middle"'
         parts.append(f'<text class="axis" {at}>{limits[place]:g}{unit}</text>')
-    parts.append(f'<text class="axis" x="{8 + width:g}" y="10" text-anchor="end">most {most:.0f}</text>')
-    return _svg("chart", width + 24, bottom + 18, title, parts)
+    parts.append(f'<text class="axis" x="{left - 5:g}" y="{bottom - height + 8:g}" text-anchor="end">{most:,.0f}</text>')
+    parts.append(f'<text class="axis" x="{left - 5:g}" y="{bottom:g}" text-anchor="end">0</text>')
+    return _svg("chart bars", _NAMES + _WIDTH + 90, bottom + 20, title, parts)
 
 
 def _svg(kind: str, width: float, height: float, title: str, parts: Sequence[str]) -> str:
