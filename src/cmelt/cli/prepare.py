@@ -14,6 +14,11 @@ from cmelt.sources.source import Source
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 
+Rate = Annotated[float, typer.Option(help="Hz of the store; records are resampled to it.")]
+Splits = Annotated[
+    list[Path] | None, typer.Option(help="A list of records with their split, as MERL publishes them; may be repeated.")
+]
+
 
 @app.callback()
 def prepare() -> None:
@@ -45,6 +50,124 @@ def ptb_xl(
     _prepare(PtbXl(str(folder), float(rate)), float(rate), store)
 
 
+@app.command("mimic-iv-ecg")
+@with_store_options
+def mimic_iv_ecg(
+    folder: Annotated[Path, typer.Argument(help="Where record_list.csv lies.", show_default=False)],
+    store: StoreOptions,
+    rate: Rate = 100.0,
+    splits: Annotated[Path | None, typer.Option(help="CSV with subject_id or study_id, and split.")] = None,
+) -> None:
+    """MIMIC-IV-ECG, with the machine's statements as reports; split by patient.
+
+    Example: cmelt prepare mimic-iv-ecg ./mimic-iv-ecg --out mimic100
+    """
+    from cmelt.sources.mimic_iv_ecg import MimicIvEcg
+
+    _prepare(MimicIvEcg(str(folder), rate, None if splits is None else str(splits)), rate, store)
+
+
+@app.command("cinc2021")
+@with_store_options
+def cinc2021(
+    folder: Annotated[Path, typer.Argument(help="The Challenge's folder, or one of its parts.", show_default=False)],
+    store: StoreOptions,
+    rate: Rate = 100.0,
+    part: Annotated[list[str] | None, typer.Option(help="Take these parts alone; may be repeated.")] = None,
+) -> None:
+    """PhysioNet/CinC Challenge 2021, all parts, with SNOMED and scored classes.
+
+    It contains PTB-XL, CPSC2018 and CSN: cmelt inspect A --overlap B says what two stores share.
+
+    Example: cmelt prepare cinc2021 ./challenge-2021/training --out cinc100 --part georgia
+    """
+    from cmelt.sources.cinc2021 import Cinc2021
+
+    _prepare(Cinc2021(str(folder), rate, tuple(part or ())), rate, store)
+
+
+@app.command("cpsc2018")
+@with_store_options
+def cpsc2018(
+    folder: Annotated[Path, typer.Argument(help="The Challenge's copy, or the original with REFERENCE.csv.", show_default=False)],
+    store: StoreOptions,
+    rate: Rate = 100.0,
+    splits: Splits = None,
+) -> None:
+    """CPSC2018, in either of its layouts, with its nine classes.
+
+    Example: cmelt prepare cpsc2018 ./cpsc2018 --out cpsc100
+    """
+    from cmelt.sources.cpsc2018 import Cpsc2018
+
+    _prepare(Cpsc2018(str(folder), rate, tuple(map(str, splits or ()))), rate, store)
+
+
+@app.command("csn")
+@with_store_options
+def csn(
+    folder: Annotated[Path, typer.Argument(help="Where WFDBRecords lies.", show_default=False)],
+    store: StoreOptions,
+    rate: Rate = 100.0,
+    splits: Splits = None,
+) -> None:
+    """Chapman–Shaoxing–Ningbo, with labels from its own SNOMED codes, and MERL's where its lists are given.
+
+    Example: cmelt prepare csn ./ecg-arrhythmia --out csn100
+    """
+    from cmelt.sources.csn import Csn
+
+    _prepare(Csn(str(folder), rate, tuple(map(str, splits or ()))), rate, store)
+
+
+@app.command("code-15")
+@with_store_options
+def code_15(
+    folder: Annotated[Path, typer.Argument(help="Where exams.csv and the HDF5 parts lie.", show_default=False)],
+    store: StoreOptions,
+    rate: Rate = 100.0,
+) -> None:
+    """CODE-15 %, six classes, no reports.
+
+    Example: cmelt prepare code-15 ./code-15 --out code100
+    """
+    from cmelt.sources.code_15 import Code15
+
+    _prepare(Code15(str(folder), rate), rate, store)
+
+
+@app.command("code-test")
+@with_store_options
+def code_test(
+    folder: Annotated[Path, typer.Argument(help="Where ecg_tracings.hdf5 lies.", show_default=False)],
+    store: StoreOptions,
+    rate: Rate = 100.0,
+) -> None:
+    """CODE-test, six classes by consensus of cardiologists; all of it is test.
+
+    Example: cmelt prepare code-test ./code-test --out code-test100
+    """
+    from cmelt.sources.code_test import CodeTest
+
+    _prepare(CodeTest(str(folder), rate), rate, store)
+
+
+@app.command("ludb")
+@with_store_options
+def ludb(
+    folder: Annotated[Path, typer.Argument(help="Where ludb.csv lies.", show_default=False)],
+    store: StoreOptions,
+    rate: Rate = 100.0,
+) -> None:
+    """LUDB, 200 ECGs with findings.
+
+    Example: cmelt prepare ludb ./ludb --out ludb100
+    """
+    from cmelt.sources.ludb import Ludb
+
+    _prepare(Ludb(str(folder), rate), rate, store)
+
+
 @app.command()
 @with_store_options
 def folder(
@@ -56,9 +179,9 @@ def folder(
             help="CSV or parquet with the column record and, where there are, patient, report, labels, split, age, sex."
         ),
     ] = None,
-    rate: Annotated[float, typer.Option(help="Hz of the store; records are resampled to it.")] = 100.0,
+    rate: Rate = 100.0,
 ) -> None:
-    """Your own archive: a tree of WFDB records beside a table of reports, labels, patients.
+    """Your own archive: a tree of ECG files of any format, beside a table of reports, labels, patients.
 
     Example: cmelt prepare folder ./archive --table ./archive/table.csv --out archive100
     """

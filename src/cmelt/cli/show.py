@@ -18,15 +18,20 @@ app = typer.Typer(add_completion=False)
 @app.command()
 def show(
     file: Annotated[Path, typer.Argument(help="The file; a WFDB record also without extension.", show_default=False)],
+    rate: Annotated[float | None, typer.Option(help="Hz, for a file of bare numbers.")] = None,
+    unit: Annotated[str | None, typer.Option(help="mV, uV, V or nV, likewise.")] = None,
+    leads: Annotated[str | None, typer.Option(help="The leads in the file's order, likewise: I,II,III,aVR,…")] = None,
+    identity: Annotated[bool, typer.Option("--identity", help="Read the patient's identifier too.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
-    """Read one ECG and say what is in it.
+    """Read one ECG, of any format, and say what is in it.
 
-    Example: cmelt show ptb-xl/records100/00000/00001_lr --json
+    Example: cmelt show patient.xml --json
     """
-    from cmelt.records.readers import read_ecg
+    from cmelt.records.readers import ReadOptions, read_ecg
 
-    facts = facts_of(read_ecg(file))
+    named = None if leads is None else tuple(name.strip() for name in leads.split(","))
+    facts = facts_of(read_ecg(file, ReadOptions(identity, rate, unit, named)))
     if as_json:
         print_json(facts)
     else:
@@ -47,6 +52,11 @@ def facts_of(record: Record) -> dict[str, Any]:
         "seconds": record.seconds,
         "rms_mv": dict(zip(record.leads, rms, strict=True)),
         "flags": list(quality_flags(record)),
+        "derived": list(record.derived),
+        "measurements": dict(record.measurements),
+        "age": record.age,
+        "sex": record.sex,
+        "labels": list(record.labels),
         "report": record.report,
         "patient": record.patient,
     }
@@ -66,8 +76,15 @@ def _print_table(title: str, facts: dict[str, Any]) -> None:
         rms = facts["rms_mv"][lead]
         table.add_row(lead, "–" if rms is None else f"{rms:.3f}", ", ".join(of_lead))
     console.print(table)
-    others = [flag for flag in facts["flags"] if flag.startswith(("missing", "limb"))]
+    others = [flag for flag in facts["flags"] if flag.partition(":")[2] not in facts["leads"]]
     if others:
         console.print("flags: " + ", ".join(others))
+    person = [facts["sex"] or "", "" if facts["age"] is None else f"{facts['age']:g} years", facts["patient"] or ""]
+    if any(person):
+        console.print(escape(", ".join(word for word in person if word)))
+    if facts["measurements"]:
+        console.print("the device measured: " + ", ".join(f"{name} {value:g}" for name, value in facts["measurements"].items()))
+    if facts["labels"]:
+        console.print("labels: " + escape(", ".join(facts["labels"])))
     if facts["report"]:
         console.print(escape(facts["report"]))
