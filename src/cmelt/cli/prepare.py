@@ -180,6 +180,9 @@ def folder(
         ),
     ] = None,
     rate: Rate = 100.0,
+    file_rate: Annotated[float | None, typer.Option(help="Hz of files that hold bare numbers and do not say.")] = None,
+    file_unit: Annotated[str | None, typer.Option(help="mV, uV, V or nV, likewise.")] = None,
+    file_leads: Annotated[str | None, typer.Option(help="The leads in the files' order, likewise: I,II,III,aVR,…")] = None,
 ) -> None:
     """Your own archive: a tree of ECG files of any format, beside a table of reports, labels, patients.
 
@@ -187,7 +190,9 @@ def folder(
     """
     from cmelt.sources.folder import Folder
 
-    _prepare(Folder(str(tree), None if table is None else str(table), rate), rate, store)
+    leads = None if file_leads is None else tuple(lead.strip() for lead in file_leads.split(","))
+    source = Folder(str(tree), None if table is None else str(table), rate, file_rate, file_unit, leads)
+    _prepare(source, rate, store)
 
 
 @app.command()

@@ -1,21 +1,23 @@
-"""Your own archive: a tree of ECG files, and a table (CSV or parquet) of what is known about them.
+"""Your own archive: a tree of ECG files of any format, and a table (CSV or parquet) of what is known about them.
 
-Columns: `record` (path below the folder, without extension) and, where there are, `patient`, `report`, `labels` (`;` between),
-`split` (train, validation, test), `age`, `sex`. Without a table, every WFDB record of the tree is taken.
+Columns: `record` (path below the folder; the extension may be left out where it is plain which file is meant) and, where there
+are, `patient`, `report`, `labels` (`;` between), `split` (train, validation, test), `age`, `sex`. Without a table, every ECG file
+of the tree is taken, with what it says itself.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from cmelt.errors import SourceError
+from cmelt.errors import RecordError, SourceError
 from cmelt.records.readers import ReadOptions, read_ecg
 from cmelt.records.record import Record
 from cmelt.sources.about import About
+from cmelt.sources.ecg_files import Passed, ecg_files
+from cmelt.sources.entry_table import EntryTable
 from cmelt.sources.source import SPLITS, Entry, Listing
 from cmelt.sources.tables import file_stamp, read_csv, read_parquet
 
@@ -28,11 +30,17 @@ _SEXES: Mapping[str, str] = {"m": "male", "male": "male", "f": "female", "female
 
 @dataclass(frozen=True)
 class Folder:
-    """The tree at `folder` with its `table`; without one, every `.hea` below."""
+    """The tree at `folder` with its `table`; without one, every ECG file below.
+
+    `file_rate` (Hz), `file_unit` and `file_leads` say what files of bare numbers leave unsaid.
+    """
 
     folder: str
     table: str | None = None
     rate: float = 100.0
+    file_rate: float | None = None
+    file_unit: str | None = None
+    file_leads: tuple[str, ...] | None = None
     name: str = "folder"
     about: ClassVar[About] = About(
         title="Your own archive",
@@ -44,26 +52,33 @@ class Folder:
 
     @property
     def settings(self) -> Mapping[str, str]:
-        """Whether there was a table."""
-        return {"table": "yes" if self.table else "no"}
+        """Whether there was a table, and what was said of the files."""
+        said = {"rate": self.file_rate, "unit": self.file_unit, "leads": ",".join(self.file_leads or ())}
+        return {"table": "yes" if self.table else "no"} | {f"file_{name}": f"{value}" for name, value in said.items() if value}
 
     def entries(self) -> Listing:
         """The rows of the table, in its order; or the records of the tree, sorted."""
         root = Path(self.folder)
         if not root.is_dir():
             raise SourceError(root, "no such folder", "give the folder that holds the records")
-        if self.table is None:
-            places = sorted(path.relative_to(root).as_posix().removesuffix(".hea") for path in root.rglob("*.hea"))
-            if not places:
-                raise SourceError(root, "holds no WFDB header (.hea)", "give the folder that holds the records")
-            return Listing(tuple(Entry(place, place) for place in places))
-        path = Path(self.table)
-        table = read_parquet(path, ("record",)) if path.suffix == ".parquet" else read_csv(path, ("record",))
-        return _listing(table, path, root)
+        if self.table is not None:
+            path = Path(self.table)
+            table = read_parquet(path, ("record",)) if path.suffix == ".parquet" else read_csv(path, ("record",))
+            return _listing(table, path, root)
+        passed = Passed()
+        entries = EntryTable.collect(Entry(place, place) for place in ecg_files(root, passed))
+        if not entries:
+            told = "; ".join(passed.warnings())
+            raise SourceError(root, "holds no ECG" + (f": {told}" if told else ""), "give the folder that holds the records")
+        return Listing(entries, warnings=passed.warnings())
 
     def read(self, entry: Entry) -> Record:
         """The signal of `entry`; what the table says goes before what the file says."""
-        record = read_ecg(Path(self.folder) / entry.place, ReadOptions(identity=True))
+        options = ReadOptions(True, self.file_rate, self.file_unit, self.file_leads)
+        try:
+            record = read_ecg(_file_of(Path(self.folder), entry.place), options)
+        except RecordError as error:
+            raise RecordError(entry.place, error.fault, error.remedy) from error
         return replace(
             record,
             identifier=entry.record,
@@ -78,22 +93,45 @@ class Folder:
     def stamp(self, entry: Entry) -> str:
         """Sizes and times of every file that bears the record's name."""
         stem = Path(self.folder) / entry.place
-        return file_stamp(stem, *(stem.with_name(stem.name + suffix) for suffix in (".hea", ".dat", ".mat")))
+        return file_stamp(stem, *(stem.with_name(stem.name + suffix) for suffix in (".hea", ".dat", ".mat", ".dat.gz")))
+
+
+def _file_of(root: Path, place: str) -> Path:
+    """The file that a table's `place` means: that very path, a WFDB record, or the one file with some extension.
+
+    Raises:
+        RecordError: several files are so named.
+    """
+    path = root / place
+    if path.exists() or path.with_name(path.name + ".hea").exists() or not path.parent.is_dir():
+        return path
+    named_so = sorted(other for other in path.parent.glob(f"{_escaped(path.name)}.*") if other.is_file())
+    if len(named_so) > 1:
+        raise RecordError(place, "several files bear this name with different extensions", "give the extension in the table")
+    return named_so[0] if named_so else path
+
+
+def _escaped(name: str) -> str:
+    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in name)
 
 
 def _listing(table: pd.DataFrame, path: Path, root: Path) -> Listing:
-    rows = table.to_dict("records")
-    if not rows:
+    if not len(table):
         raise SourceError(path, "the table has no rows", "list the records in it")
-    resolved = root.resolve()
-    # Numbered as a spreadsheet shows them: the first row below the heading is 2.
-    entries = tuple(_entry(row, f"{path} (row {number})", resolved) for number, row in enumerate(rows, start=2))
-    twice = [name for name, count in Counter(entry.record for entry in entries).items() if count > 1]
+    twice = int(table["record"].str.strip().duplicated().sum())
     if twice:
-        raise SourceError(path, f"{len(twice)} records are listed more than once", "keep one row a record")
+        raise SourceError(path, f"{twice} records are listed more than once", "keep one row a record")
+    resolved = root.resolve()
     unused = [str(column) for column in table.columns if column not in COLUMNS]
     warnings = (f"columns of the table that are not used: {', '.join(unused)}",) if unused else ()
-    return Listing(entries, warnings=warnings)
+    return Listing(EntryTable.collect(_entries(table, path, resolved)), warnings=warnings)
+
+
+def _entries(table: pd.DataFrame, path: Path, root: Path) -> Iterator[Entry]:
+    """An entry a row, numbered in messages as a spreadsheet shows them: the first row below the heading is 2."""
+    columns = [column for column in COLUMNS if column in table.columns]
+    for number, cells in enumerate(zip(*(table[column] for column in columns), strict=True), start=2):
+        yield _entry(dict(zip(columns, cells, strict=True)), f"{path} (row {number})", root)
 
 
 def _entry(row: Mapping[Any, Any], where: str, root: Path) -> Entry:
@@ -118,7 +156,7 @@ def _place(record: str, where: str, root: Path) -> str:
     """The record's path below `root`; a table must not make us read anything else."""
     place = PurePosixPath(record)
     if not record or "\0" in record:
-        raise SourceError(where, "no record is named", "give its path below the folder, without extension")
+        raise SourceError(where, "no record is named", "give its path below the folder")
     if place.is_absolute() or ".." in place.parts or not (root / place).parent.resolve().is_relative_to(root):
         raise SourceError(where, "the record's path leaves the folder", "give paths below the folder")
     return place.as_posix()
