@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cmelt.errors import RecordError
-from cmelt.records.readers import physionet, read_ecg
+from cmelt.records.readers import read_ecg
 from cmelt.records.record import LEADS
 from ecg_files import heart, write_wfdb
 
@@ -124,7 +124,9 @@ ALTERED = [
     ("another format", ".dat 16 ", ".dat 212 "),
     ("unknown format", ".dat 16 ", ".dat 99 "),
     ("several samples a frame", ".dat 16 ", ".dat 16x2 "),
-    ("skew", ".dat 16 ", ".dat 16:3 "),
+    ("skew longer than the record", ".dat 16 ", ".dat 16:1000 "),
+    ("skew negative", ".dat 16 ", ".dat 16:-3 "),
+    ("no samples a frame", ".dat 16 ", ".dat 16x0 "),
     ("offset", ".dat 16 ", ".dat 16+24 "),
     ("another file", "r.dat", "gone.dat"),
     ("a path", "r.dat", "../r.dat"),
@@ -174,11 +176,6 @@ def test_errors_name_the_file_and_the_remedy(tmp_path):
         with pytest.raises(RecordError, match=r"\(.+\)") as caught:
             read_ecg(path)
         assert str(path) in str(caught.value)
-
-
-def test_the_fast_reader_is_used_where_it_can_be(tmp_path, monkeypatch):
-    monkeypatch.setattr(physionet, "_read_by_wfdb", None)
-    assert read_ecg(write_wfdb(tmp_path / "r", heart())).signal.shape == (12, 1000)
 
 
 def write_empty(path: Path) -> Path:

@@ -46,3 +46,8 @@ def refuse_impossible_amplitude(signal: Signal, where: str) -> None:
             f"leads span {float(np.median(live)):.0f} mV, which no heart does: these can only be microvolts read as millivolts",
             "correct the unit or the gain that the file states (1000 steps per mV where it says 1)",
         )
+
+
+def is_voltage(units: str) -> bool:
+    """Whether `units` is a unit of voltage."""
+    return units.strip().lower() in _PER_MILLIVOLT

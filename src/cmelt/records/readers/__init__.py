@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 from cmelt.errors import RecordError
 from cmelt.records.readers import physionet
+from cmelt.records.readers.limits import gunzip, read_whole
 from cmelt.records.readers.options import NOTHING_GIVEN, ReadOptions
 from cmelt.records.record import Record
 
@@ -30,37 +33,79 @@ READERS: tuple[Reader, ...] = (physionet,)
 
 HEAD_BYTES = 4096
 
+_GZIP = b"\x1f\x8b"
+_ZIP = (b"PK\x03\x04", b"PK\x05\x06")
+
 
 def read_ecg(path: str | Path, options: ReadOptions = NOTHING_GIVEN) -> Record:
     """Read one ECG, whatever its format: leads by name, float32 millivolts. The format is found by content, not by file name.
 
-    A WFDB record may be named by its header, its signal file, or without an extension. `options` says what the file leaves
-    unsaid (rate, unit, leads of bare numbers) and whether the patient's identifier is to be read.
+    A WFDB record may be named by its header, its signal file, or without an extension. A file of any format may be packed by
+    gzip. `options` says what the file leaves unsaid (rate, unit, leads of bare numbers) and whether the patient's identifier is
+    to be read.
 
     Raises:
         RecordError: no such file, no format that we know, or a file that is not what it says.
     """
     named = _existing(Path(path))
+    head = _head(named)
+    reader = _reader_of(named, head)
+    if reader is not None:
+        return reader.read(named, options)
+    if head.startswith(_GZIP):
+        return _read_unpacked(named, options)
+    raise _not_known(named, head)
+
+
+def _reader_of(path: Path, head: bytes) -> Reader | None:
+    return next((reader for reader in READERS if reader.recognises(path, head)), None)
+
+
+def _read_unpacked(path: Path, options: ReadOptions) -> Record:
+    """Read what is inside the gzip file at `path`: one layer, no larger than any ECG."""
+    content = gunzip(read_whole(path), path)
+    if not content or content.startswith(_GZIP):
+        fault = "the gzip file is packed twice" if content else "the gzip file holds nothing"
+        raise RecordError(path, fault, "unpack it first")
+    with tempfile.TemporaryDirectory(prefix="cmelt-") as folder:
+        inner = Path(folder) / (path.name.removesuffix(".gz") or "unpacked")
+        inner.write_bytes(content)
+        head = content[:HEAD_BYTES]
+        del content
+        reader = _reader_of(inner, head)
+        if reader is None:
+            raise _not_known(path, head)
+        try:
+            return replace(reader.read(inner, options), origin=str(path))
+        except RecordError as error:
+            raise RecordError(path, error.fault, error.remedy) from error
+
+
+def _not_known(path: Path, head: bytes) -> RecordError:
+    if head.startswith(_ZIP):
+        return RecordError(path, "a zip archive", "unpack it first, then name a record in it")
+    formats = ", ".join(reader.NAME for reader in READERS)
+    return RecordError(path, "not an ECG format that is known here", f"known: {formats}")
+
+
+def _head(path: Path) -> bytes:
     try:
-        with named.open("rb") as stream:
+        with path.open("rb") as stream:
             head = stream.read(HEAD_BYTES)
     except OSError as error:
         raise RecordError(path, f"cannot be read: {error.strerror}", "check the path and its permissions") from error
     if not head:
         raise RecordError(path, "the file is empty", "fetch it again")
-    for reader in READERS:
-        if reader.recognises(named, head):
-            return reader.read(named, options)
-    formats = ", ".join(reader.NAME for reader in READERS)
-    raise RecordError(path, "not an ECG format that is known here", f"known: {formats}")
+    return head
 
 
 def _existing(path: Path) -> Path:
     if path.is_file():
         return path
-    header = path.with_name(path.name + ".hea")
-    if header.is_file():
-        return header
+    for extension in (".hea", ".hea.gz") if path.name else ():
+        header = path.with_name(path.name + extension)
+        if header.is_file():
+            return header
     if path.is_dir():
         raise RecordError(path, "is a folder, not a record", "name one record; `cmelt prepare folder` takes folders")
     raise RecordError(path, "no such file", "give the file, or a WFDB record's path without extension")

@@ -6,130 +6,220 @@ must be stated. Grammar: header(5) of the WFDB Applications Guide.
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
 from cmelt.errors import RecordError
+from cmelt.records.readers.limits import gunzip
 
-_FORMAT = re.compile(r"^(\d+)(?:x(\d+))?(?::(\d+))?(?:\+(\d+))?$")
-_GAIN = re.compile(r"^([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)(?:\(([+-]?\d+)\))?(?:/(\S+))?$")
+_RATE = re.compile(r"^([^/(]+)(?:/[^(]*)?(?:\([^)]*\))?$")
+_FORMAT = re.compile(r"^(\d{1,4})(?:x(\d{1,6}))?(?::(\d{1,9}))?(?:\+(\d{1,15}))?$")
+_GAIN = re.compile(r"^([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)(?:\(([+-]?\d{1,12})\))?(?:/(\S+))?$")
 _NUMBER = re.compile(r"^(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$")
 _INTEGER = re.compile(r"^[+-]?[0-9]{1,18}$")
 _FILE_NAME = re.compile(r"^[^/\\\x00]+$")
+_LINE_END = re.compile(r"\r\n|\n|\r")
 
 MOST_LEADS = 128
+#: Hours of a monitor that started anew every minute.
+MOST_SEGMENTS = 2000
 LONGEST_HEADER = 1 << 20
+
+#: Names a stretch of a multi-segment record in which nothing was recorded, and the file of a layout's signals.
+GAP = "~"
 
 
 @dataclass(frozen=True)
 class SignalLine:
-    """One lead's line: where its samples lie and what one step is worth."""
+    """One signal's line: where its samples lie and what one step is worth.
+
+    Attributes:
+        file: name of the signal file, which lies beside the header; `GAP` in a layout, which has none.
+        format: number of the storage format.
+        per_frame: samples of this signal in each frame; the header's rate counts frames.
+        skew: frames by which its samples come late in the file.
+        offset: bytes before the first sample (samples, in FLAC files).
+        gain: steps a unit, None where the header does not say.
+        baseline: the step that is 0 units.
+        units: as written, None where the header does not say.
+        initial: the value before the first difference (format 8).
+        checksum: 16-bit sum of all its samples.
+        description: the lead, as written; "" where the header does not say.
+    """
 
     file: str
     format: int
+    per_frame: int
+    skew: int
     offset: int
-    gain: float
+    gain: float | None
     baseline: int
-    units: str
+    units: str | None
+    initial: int | None
     checksum: int | None
     description: str
 
 
 @dataclass(frozen=True)
-class Header:
-    """A whole header. `samples` is 0 where the file leaves it to the signal file's size."""
+class Segment:
+    """One part of a multi-segment record: the name of a record beside it, or `GAP`, and its number of frames."""
 
     name: str
-    rate: float
-    samples: int
+    frames: int
+
+
+@dataclass(frozen=True)
+class Header:
+    """A whole header: either `signals` or, of a multi-segment record, `segments`.
+
+    Attributes:
+        rate: frames a second; None where the header does not say.
+        frames: 0 where the header leaves it to the signal file's size.
+        count: number of signals.
+    """
+
+    name: str
+    rate: float | None
+    frames: int
+    count: int
     signals: tuple[SignalLine, ...]
+    segments: tuple[Segment, ...]
     comments: tuple[str, ...]
 
 
 def read_header(path: Path) -> Header:
-    """Parse the header at `path`.
+    """Parse the header at `path`, which may be packed by gzip.
 
     Raises:
         RecordError: anything missing, malformed or contradictory.
     """
-    try:
-        size = path.stat().st_size
-        content = path.read_bytes() if size <= LONGEST_HEADER else b""
-    except OSError as error:
-        raise RecordError(path, f"cannot be read: {error.strerror}", "check the path and its permissions") from error
-    if size > LONGEST_HEADER:
-        raise RecordError(path, "a header of more than a megabyte", "this is not a WFDB header")
-    text = content.decode("utf-8", errors="replace")
-    lines = [line.strip() for line in text.splitlines()]
-    comments = tuple(line.lstrip("#").strip() for line in lines if line.startswith("#"))
+    text = header_text(path)
+    # Quick and exact: most headers have plain line feeds, and no header has form feeds that `splitlines` would split at.
+    lines = [line.strip() for line in (text.split("\n") if "\r" not in text else _LINE_END.split(text))]
+    comments = tuple(line[1:].strip() for line in lines if line.startswith("#"))
     body = [line for line in lines if line and not line.startswith("#")]
     if not body:
         raise RecordError(path, "the header is empty", "fetch it again")
-    name, count, rate, samples = _record_line(body[0], path)
-    if len(body) - 1 != count:
-        raise RecordError(path, f"announces {count} signals and describes {len(body) - 1}", "the header is incomplete or altered")
-    return Header(name, rate, samples, tuple(_signal_line(line, path) for line in body[1:]), comments)
+    name, segments, count, rate, frames = _record_line(body[0], path)
+    described = len(body) - 1
+    if segments is not None:
+        if described != segments:
+            fault = f"announces {segments} segments and lists {described}"
+            raise RecordError(path, fault, "the header is incomplete or altered")
+        return Header(name, rate, frames, count, (), tuple(_segment_line(line, path) for line in body[1:]), comments)
+    if described != count:
+        raise RecordError(path, f"announces {count} signals and describes {described}", "the header is incomplete or altered")
+    return Header(name, rate, frames, count, tuple(_signal_line(line, path) for line in body[1:]), (), comments)
 
 
-def _record_line(line: str, path: Path) -> tuple[str, int, float, int]:
+def header_text(path: Path) -> str:
+    """The text of the header at `path`.
+
+    Raises:
+        RecordError: unreadable, no plain file, or larger than any header is.
+    """
+    try:
+        with open(path, "rb", opener=_without_waiting) as stream:
+            if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+                raise RecordError(path, "is no plain file", "give the header itself")
+            content = stream.read(LONGEST_HEADER + 1)
+    except OSError as error:
+        raise RecordError(path, f"cannot be read: {error.strerror}", "check the path and its permissions") from error
+    if content.startswith(b"\x1f\x8b"):
+        content = gunzip(content, path, LONGEST_HEADER)
+    if len(content) > LONGEST_HEADER:
+        raise RecordError(path, "a header of more than a megabyte", "this is not a WFDB header")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("latin-1")  # units such as µV, written by older programs
+
+
+def safe_name(name: str, path: Path) -> str:
+    """A signal file or segment lies beside its header: any path in its name is refused, so that no header reads elsewhere."""
+    if name in ("-", GAP, ".", "..") or not _FILE_NAME.match(name):
+        raise RecordError(path, "names a signal file outside its own folder", "signal files lie beside their header")
+    return name
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Open without waiting for another end that a pipe may never get."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _record_line(line: str, path: Path) -> tuple[str, int | None, int, float | None, int]:
     fields = line.split()
-    if "/" in fields[0]:
-        raise RecordError(path, "a record of several segments", "give one segment, or join them first")
-    if len(fields) < 3:
-        raise RecordError(path, "its first line states no number of signals or no sampling rate", "the rate must be stated")
+    name, separator, parts = fields[0].partition("/")
+    segments = _integer(parts, "number of segments", path) if separator else None
+    if segments is not None and not 1 <= segments <= MOST_SEGMENTS:
+        raise RecordError(path, f"{segments} segments", f"records of 1 to {MOST_SEGMENTS} are read: give one segment")
+    if len(fields) < 2:
+        raise RecordError(path, "its first line states no number of signals", "fetch the header again")
     count = _integer(fields[1], "number of signals", path)
     if not 1 <= count <= MOST_LEADS:
         raise RecordError(path, f"{count} signals", f"an ECG has 1 to {MOST_LEADS}")
-    stated = fields[2].split("/")[0]
-    if not _NUMBER.match(stated):
-        raise RecordError(path, f"sampling rate {stated[:20]!r} is not a positive number", "correct the header")
-    rate = float(stated)
+    rate = _rate(fields[2], path) if len(fields) > 2 else None
+    frames = _integer(fields[3], "number of samples", path) if len(fields) > 3 else 0
+    if frames < 0:
+        raise RecordError(path, f"{frames} samples", "correct the header")
+    return name, segments, count, rate, frames
+
+
+def _rate(field: str, path: Path) -> float:
+    """Frames a second out of "500", "62.4725/999.56", "250/24000(12)": what follows counts other clocks."""
+    stated = _RATE.match(field)
+    if stated is None or not _NUMBER.match(stated[1]):
+        raise RecordError(path, f"sampling rate {field[:20]!r} is not a positive number", "correct the header")
+    rate = float(stated[1])
     if not 0 < rate < 1e6:
         raise RecordError(path, f"sampling rate {rate:g} Hz", "it must be a positive number")
-    samples = _integer(fields[3], "number of samples", path) if len(fields) > 3 else 0
-    if samples < 0:
-        raise RecordError(path, f"{samples} samples", "correct the header")
-    return fields[0], count, rate, samples
+    return rate
+
+
+def _segment_line(line: str, path: Path) -> Segment:
+    fields = line.split()
+    if len(fields) < 2:
+        raise RecordError(path, "a segment without a length", "the header is incomplete")
+    frames = _integer(fields[1], "length of a segment", path)
+    if frames < 0:
+        raise RecordError(path, "a segment of negative length", "correct the header")
+    return Segment(fields[0] if fields[0] == GAP else safe_name(fields[0], path), frames)
 
 
 def _signal_line(line: str, path: Path) -> SignalLine:
     fields = line.split(maxsplit=8)
-    if len(fields) < 3:
-        raise RecordError(
-            path, "a signal without a gain: its amplitude is unknown", "state the gain (steps per mV) in the header"
-        )
+    if len(fields) < 2:
+        raise RecordError(path, "a signal line without a format", "the header is incomplete")
     layout = _FORMAT.match(fields[1])
-    scale = _GAIN.match(fields[2])
-    if layout is None or scale is None:
+    scale = _GAIN.match(fields[2]) if len(fields) > 2 else None
+    if layout is None or (scale is None and len(fields) > 2):
         raise RecordError(path, "a signal line whose format or gain cannot be read", "correct the header")
-    if layout[2] not in (None, "1"):
-        raise RecordError(path, "signals at several rates in one record", "resample them to one rate first")
-    if layout[3] not in (None, "0"):
-        raise RecordError(path, "a signal that is skewed in time against the others", "align the signals first")
-    gain = float(scale[1])
-    if gain == 0:
-        raise RecordError(path, "a gain of 0, which means uncalibrated: the amplitude is unknown", "state the gain")
-    if not 0 < gain < 1e9:
-        raise RecordError(path, f"a gain of {gain:g}", "it must be a positive number of steps per unit")
-    zero = _integer(fields[4], "ADC zero", path) if len(fields) > 4 else 0
+    number = int(layout[1])
+    per_frame = int(layout[2] or 1)
+    if per_frame < 1:
+        raise RecordError(path, "a signal without samples in its frames", "correct the header")
+    numbers = [_integer(field, what, path) for field, what in zip(fields[4:7], _NUMBERED, strict=False)]
+    zero, initial, checksum = (*numbers, None, None, None)[:3]
+    baseline = int(scale[2]) if scale is not None and scale[2] is not None else zero or 0
     return SignalLine(
-        file=_safe_name(fields[0], path),
-        format=int(layout[1]),
+        file=GAP if number == 0 and fields[0] == GAP else safe_name(fields[0], path),
+        format=number,
+        per_frame=per_frame,
+        skew=int(layout[3] or 0),
         offset=int(layout[4] or 0),
-        gain=gain,
-        baseline=int(scale[2]) if scale[2] is not None else zero,
-        units=scale[3] or "mV",
-        checksum=_integer(fields[6], "checksum", path) if len(fields) > 6 else None,
+        gain=float(scale[1]) if scale is not None else None,
+        baseline=baseline,
+        units=scale[3] if scale is not None else None,
+        initial=initial,
+        checksum=checksum,
         description=fields[8] if len(fields) > 8 else "",
     )
 
 
-def _safe_name(name: str, path: Path) -> str:
-    """A signal file lies beside its header: any path in its name is refused, so that no header reads elsewhere."""
-    if name in ("-", "~", ".", "..") or not _FILE_NAME.match(name):
-        raise RecordError(path, "names a signal file outside its own folder", "signal files lie beside their header")
-    return name
+_NUMBERED = ("ADC zero", "initial value", "checksum")
 
 
 def _integer(text: str, what: str, path: Path) -> int:
