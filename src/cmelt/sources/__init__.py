@@ -8,7 +8,12 @@ from cmelt.sources.source import SPLITS, Entry, Listing, Source
 
 #: Name → "module:class"; imported when used.
 SOURCES: Mapping[str, str] = {
+    "mimic-iv-ecg": "cmelt.sources.mimic_iv_ecg:MimicIvEcg",
     "ptb-xl": "cmelt.sources.ptb_xl:PtbXl",
+    "cinc2021": "cmelt.sources.cinc2021:Cinc2021",
+    "cpsc2018": "cmelt.sources.cpsc2018:Cpsc2018",
+    "csn": "cmelt.sources.csn:Csn",
+    "ludb": "cmelt.sources.ludb:Ludb",
     "folder": "cmelt.sources.folder:Folder",
     "simulated": "cmelt.sources.simulated:Simulated",
 }
