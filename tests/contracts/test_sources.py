@@ -45,6 +45,9 @@ PATIENTS_UNTOLD = {"cpsc2018", "csn"}
 #: For each source, a small one with three records or more; a new source needs one here.
 BUILDERS = {
     "ptb-xl": lambda tmp_path: class_of("ptb-xl")(str(write_ptb_xl(tmp_path, 4))),
+    "cinc2021": three_of_the_challenge("cinc2021", ("g1/I0001", "g1/I0003", "g1/I0075")),
+    "cpsc2018": three_of_the_challenge("cpsc2018", ("g1/A0001", "g1/A0002", "g2/A6877")),
+    "csn": three_of_the_challenge("csn", ("WFDBRecords/01/010/JS00001", "WFDBRecords/01/010/JS00002", "WFDBRecords/02/JS45551")),
     "folder": a_folder,
     "ludb": lambda tmp_path: class_of("ludb")(str(write_ludb(tmp_path))),
     "simulated": lambda tmp_path: class_of("simulated")(5, seed=3),

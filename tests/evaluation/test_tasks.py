@@ -9,7 +9,8 @@ import pytest
 from cmelt.errors import ConfigError
 from cmelt.evaluation.tasks import Task, TaskClass, bundled_tasks, load_task, tasks_in
 
-CLASS_COUNTS = {"ptbxl-super": 5, "ptbxl-sub": 23, "ptbxl-form": 19, "ptbxl-rhythm": 12, "ptbxl-diagnoses": 11}
+PTB_XL_COUNTS = {"ptbxl-super": 5, "ptbxl-sub": 23, "ptbxl-form": 19, "ptbxl-rhythm": 12, "ptbxl-diagnoses": 11}
+CLASS_COUNTS = PTB_XL_COUNTS | {"cpsc2018": 9, "csn": 38, "csn-merl": 38}
 
 
 def written(tmp_path, text):
@@ -27,7 +28,7 @@ def test_bundled_tasks_have_the_benchmarks_classes(name, count):
 
 
 @pytest.mark.parametrize("name", CLASS_COUNTS)
-def test_bundled_classes_have_several_prompts_in_both_languages_and_negatives(name):
+def test_bundled_classes_have_several_prompts_and_negatives(name):
     for label, c in load_task(name).classes.items():
         assert len(c.prompts) >= 3, label
         assert c.negative_prompts, label
@@ -56,6 +57,35 @@ def test_benchmark_classes_are_those_of_the_statement_table(data_dir):
     known = set(table.index)
     for c in load_task("ptbxl-diagnoses").classes.values():
         assert {label.removeprefix("scp:") for label in c.labels} <= known
+
+
+@pytest.mark.parametrize(("name", "prefix"), [("cpsc2018", "cpsc"), ("csn", "csn"), ("csn-merl", "merl-csn")])
+def test_classes_of_the_other_benchmarks_are_their_sources_labels(name, prefix):
+    from cmelt.sources.vocabularies import BENCHMARKS
+
+    task = load_task(name)
+    names = [label.partition(":")[2] for label in BENCHMARKS["cpsc2018" if name == "cpsc2018" else "csn"]]
+    assert list(task.classes) == names
+    assert task.population == "labelled"
+    assert all(c.labels == (f"{prefix}:{label}",) for label, c in task.classes.items())
+
+
+def test_both_labellings_of_csn_are_asked_the_same_words():
+    right, merl = load_task("csn"), load_task("csn-merl")
+    for label, c in right.classes.items():
+        assert (c.prompts, c.negative_prompts) == (merl.classes[label].prompts, merl.classes[label].negative_prompts)
+
+
+def test_no_prompt_is_a_whole_assembled_report():
+    # Reports of these sources are made of the conditions' names: a prompt that were one would be a copy.
+    from cmelt.sources.snomed import REPORT_OPENING, assembled_report, conditions
+    from cmelt.sources.vocabularies import csn_conditions, csn_names
+
+    codes = {*conditions(), *csn_conditions()}
+    reports = {plain((assembled_report([code], csn_names()) or "").removeprefix(REPORT_OPENING)) for code in codes}
+    assert "atrial fibrillation" in reports and "" not in reports
+    for name in ("cpsc2018", "csn"):
+        assert not reports & {plain(prompt) for c in load_task(name).classes.values() for prompt in c.prompts}
 
 
 def plain(text):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +16,12 @@ from cmelt.errors import ConfigError
 
 Split = Literal["train", "validation", "test"]
 FOLDER = Path(__file__).parent
+
+#: Tasks that are computed, as "module:function"; imported when asked for.
+_COMPUTED = {
+    "csn-merl": "cmelt.evaluation.tasks.csn_merl:csn_merl_task",
+    "simulated": "cmelt.evaluation.tasks.simulated:simulated_task",
+}
 
 
 @dataclass(frozen=True)
@@ -88,10 +95,10 @@ def load_task(name: str | Path) -> Task:
     """
     if str(name).endswith((".yaml", ".yml")):
         return _read(Path(name))
-    if str(name) == "simulated":
-        from cmelt.evaluation.tasks.simulated import simulated_task
-
-        return simulated_task()
+    if str(name) in _COMPUTED:
+        module, _, function = _COMPUTED[str(name)].partition(":")
+        task: Task = getattr(import_module(module), function)()
+        return task
     if str(name) not in bundled_tasks():
         raise ConfigError(f"--task {name}", "no such task", f"one of {', '.join(bundled_tasks())}, or the path of a .yaml file")
     return _read(FOLDER / f"{name}.yaml")
@@ -99,7 +106,7 @@ def load_task(name: str | Path) -> Task:
 
 def bundled_tasks() -> tuple[str, ...]:
     """The names that `load_task` knows without a file."""
-    return (*sorted(path.stem for path in FOLDER.glob("*.yaml")), "simulated")
+    return (*sorted(path.stem for path in FOLDER.glob("*.yaml")), *_COMPUTED)
 
 
 def tasks_in(labels: Sequence[Sequence[str]]) -> list[Task]:
