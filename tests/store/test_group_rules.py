@@ -2,36 +2,37 @@
 
 from __future__ import annotations
 
-import copy
-
+import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cmelt.store.index import index_bytes, left_out_entry, settle_groups
+from cmelt.store.grouping import NO_SPLIT, PATIENT, PROTECTED, Claims, doubtful_rows, settle_groups
 from cmelt.store.patients import patient_hash, split_of
 
 #: A record is (patient or none, signal): few of each, so that copies are frequent.
 ARCHIVES = st.lists(st.tuples(st.sampled_from(["", *(f"p{n}" for n in range(12))]), st.integers(0, 8)), max_size=25)
 
 
-def rows_of(archive: list[tuple[str, int]]) -> list[dict]:
-    return [
-        {
-            "record": f"r{number}",
-            "patient": patient_hash("key", "folder", patient) if patient else "",
-            "split": split_of("folder", patient) if patient else "",
-            "split_given": False,
-            "fingerprint": f"signal {signal}",
-            "origin": f"r{number}",
-        }
-        for number, (patient, signal) in enumerate(archive)
+def claims_of(archive: list[tuple[str, int]], given: list[str] | None = None) -> Claims:
+    """Splits are those of the patients, or `given` ones ("" where none)."""
+    splits = [split_of("folder", patient) if patient else "" for patient, _ in archive]
+    splits = [own or other for own, other in zip(given or [""] * len(archive), splits, strict=True)]
+    return Claims(
+        np.array([patient_hash("key", "folder", patient) if patient else "" for patient, _ in archive], dtype=PATIENT),
+        np.array([PROTECTED.index(split) if split else NO_SPLIT for split in splits], dtype=np.int8),
+        np.array([bool(split) for split in given or [""] * len(archive)], dtype=bool),
+        [f"signal {signal}" for _, signal in archive],
+    )
+
+
+def settled(archive: list[tuple[str, int]], given: list[str] | None = None) -> tuple[list[dict], set[int]]:
+    groups = np.array([signal for _, signal in archive], dtype=np.int64)
+    found = settle_groups(claims_of(archive, given), groups, "folder", "key")
+    rows = [
+        {"patient": patient.decode(), "split": PROTECTED[split], "signal": signal}
+        for patient, split, (_, signal) in zip(found.patient.tolist(), found.split.tolist(), archive, strict=True)
     ]
-
-
-def settled(archive: list[tuple[str, int]]) -> tuple[list[dict], set[int]]:
-    rows = rows_of(archive)
-    _, left_out = settle_groups(rows, "folder", "key")
-    return rows, set(left_out)
+    return rows, set(np.flatnonzero(found.left_out).tolist())
 
 
 @given(ARCHIVES)
@@ -39,7 +40,7 @@ def settled(archive: list[tuple[str, int]]) -> tuple[list[dict], set[int]]:
 def test_no_signal_and_no_patient_is_in_two_splits(archive):
     rows, left_out = settled(archive)
     kept = [row for position, row in enumerate(rows) if position not in left_out]
-    for key in ("fingerprint", "patient"):
+    for key in ("signal", "patient"):
         splits: dict[str, set[str]] = {}
         for row in kept:
             splits.setdefault(row[key], set()).add(row["split"])
@@ -82,20 +83,32 @@ def test_the_order_of_the_table_decides_nothing(archive, random):
         assert (place in shuffled_out) == (position in left_out)
 
 
-def test_a_row_left_out_is_listed_with_reason_and_remedy_and_without_its_patient():
-    line = left_out_entry(rows_of([("p1", 1)])[0])
-    assert set(line) == {"record", "path", "reason", "remedy"}
-    assert patient_hash("key", "folder", "p1") not in str(line)
+def test_near_copies_that_nobody_claims_are_one_patient_named_after_the_least_fingerprint():
+    claims = claims_of([("", 5), ("", 3), ("", 3)])
+    found = settle_groups(claims, np.array([7, 7, 2]), "folder", "key")
+    assert found.patient[0] == found.patient[1] == found.patient[2]  # the third is an exact copy of the least
+    assert found.patient[0].decode() == patient_hash("key", "folder", "\0signal signal 3")
+    assert len(set(found.split.tolist())) == 1
 
 
-def test_the_same_rows_give_the_same_bytes():
-    rows = [
-        row
-        | {
-            "report": "", "labels": ["a"], "age": None, "sex": "", "missing_leads": [], "flags": [], "source": "folder",
-            "seconds": 10.0, "source_rate": 100.0, "samples": 1000, "shard": 0, "shard_row": 0,
-        }
-        for row in rows_of([("p1", 1), ("p2", 2)])
-    ]  # fmt: skip
-    assert index_bytes(rows) == index_bytes(copy.deepcopy(rows))
-    assert index_bytes(rows) != index_bytes(rows[::-1])
+def test_a_copy_in_a_given_split_is_kept_and_reported():
+    archive = [("p1", 0), ("p2", 0), ("p1", 1)]
+    rows, left_out = settled(archive, ["train", "test", "validation"])
+    assert [row["split"] for row in rows] == ["train", "test", "validation"]
+    assert not left_out
+    groups = np.array([0, 0, 1])
+    warnings = settle_groups(claims_of(archive, ["train", "test", "validation"]), groups, "folder", "key").warnings
+    assert [warning.split()[0] for warning in warnings] == ["1", "1"]
+    assert "copy in another split" in warnings[0] and "patients" in warnings[1]
+
+
+def test_only_groups_that_something_hangs_on_are_compared():
+    archive = [("p1", 0), ("p1", 0), ("p2", 1), ("p3", 1), ("", 2), ("", 2), ("p4", 3)]
+    groups = np.array([signal for _, signal in archive])
+    assert doubtful_rows(claims_of(archive), groups).tolist() == [False, False, True, True, True, True, False]
+    torn = doubtful_rows(claims_of([("p1", 0), ("p1", 0)], ["train", "test"]), np.array([0, 0]))
+    assert torn.tolist() == [True, True]
+
+
+def test_no_record_at_all_is_settled_too():
+    assert settled([]) == ([], set())

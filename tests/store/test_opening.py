@@ -119,6 +119,7 @@ NO_MANIFESTS = [
     ("[]", "not the manifest"),
     ('{"format": "other"}', "not the manifest"),
     ('{"format": "cmelt-store", "version": 9}', "version 9"),
+    ('{"format": "cmelt-store", "version": 1}', "version 1, .*prepare it again"),
 ]
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,12 +15,22 @@ from hypothesis.extra import numpy as arrays
 
 from cmelt.errors import StoreError
 from cmelt.publishing import rename
-from cmelt.records.record import LEADS, Record
+from cmelt.records.record import LEADS
 from cmelt.records.standard import StandardRecord
 from cmelt.sources.ptb_xl import PtbXl
 from cmelt.store.layout import canonical_json, manifest_sha256, write_synced
-from cmelt.store.shard import ShardSettings, ShardTask, is_done, make_shard, signal_fingerprint, to_steps
-from ecg_files import heart, record, write_ptb_xl
+from cmelt.store.shard import (
+    Finished,
+    ShardSettings,
+    ShardTask,
+    finish_shard,
+    read_receipt,
+    receipt_path,
+    rows_path,
+    shard_path,
+    to_steps,
+)
+from ecg_files import heart, write_ptb_xl
 
 
 @given(arrays.arrays(np.float32, (12, 20), elements=st.floats(-32, 32, width=32)))
@@ -37,20 +49,17 @@ def test_what_is_beyond_the_range_is_named_by_lead():
     assert (steps[4, 3], steps[9, 7]) == (32767, -32767)
 
 
-def test_copies_of_a_signal_share_a_fingerprint_in_any_order_of_leads_and_others_do_not():
-    original = record(1)
-    turned = record(1, leads=tuple(reversed(LEADS)))
-    assert signal_fingerprint(original) == signal_fingerprint(turned)
-    changed = original.signal.copy()
-    changed[5, 500] += 0.002
-    assert signal_fingerprint(Record(changed, 100, LEADS)) != signal_fingerprint(original)
-    assert signal_fingerprint(replace(original, rate=200.0)) != signal_fingerprint(original)
+@dataclass(frozen=True)
+class Measured:
+    """PTB-XL as if its devices had printed a QRS duration, and something that no other device measures."""
 
+    source: PtbXl
 
-def test_a_gap_is_part_of_the_fingerprint():
-    gap = record(1).signal.copy()
-    gap[2, 10:20] = np.nan
-    assert signal_fingerprint(Record(gap, 100, LEADS)) != signal_fingerprint(record(1))
+    def __getattr__(self, name):
+        return getattr(self.source, name)
+
+    def read(self, entry):
+        return replace(self.source.read(entry), measurements={"qrs_ms": 90.0, "moon_phase": 0.5})
 
 
 @pytest.fixture
@@ -60,20 +69,39 @@ def task(tmp_path):
     return ShardTask(0, source.entries().entries, settings_, source, str(tmp_path / "work"))
 
 
+def files_of(task: ShardTask) -> list[bytes]:
+    places = (shard_path, rows_path, receipt_path)
+    return [place(task.folder, task.number).read_bytes() for place in places]
+
+
 def test_a_shard_is_done_when_its_receipt_and_its_bytes_say_so(task):
-    assert not is_done(task)
-    assert make_shard(task) == 3
-    assert is_done(task)
-    assert np.load(task.shard_path).shape == (3, 12, 1000)
-    task.receipt_path.write_text("{")
-    assert not is_done(task)
+    assert not finish_shard(task).kept
+    assert finish_shard(task) == Finished(0, 3, True)
+    assert np.load(shard_path(task.folder, 0)).shape == (3, 12, 1000)
+    assert read_receipt(task.folder, 0).records == 3
+
+
+@pytest.mark.parametrize("place", [shard_path, rows_path, receipt_path], ids=["array", "rows", "receipt"])
+@pytest.mark.parametrize("harm", ["gone", "cut", "altered"])
+def test_a_shard_with_a_file_that_is_harmed_is_made_again(task, place, harm):
+    finish_shard(task)
+    whole = files_of(task)
+    path = place(task.folder, 0)
+    if harm == "gone":
+        path.unlink()
+    else:
+        content = path.read_bytes()[: -1 if harm == "cut" else None]
+        path.write_bytes(content if harm == "cut" else content[:-9] + bytes([content[-9] ^ 1]) + content[-8:])
+    assert not finish_shard(task).kept
+    assert files_of(task) == whole
 
 
 def test_making_a_shard_twice_gives_the_same_files(task):
-    make_shard(task)
-    first = (task.shard_path.read_bytes(), task.receipt_path.read_bytes())
-    make_shard(task)
-    assert (task.shard_path.read_bytes(), task.receipt_path.read_bytes()) == first
+    finish_shard(task)
+    first = files_of(task)
+    receipt_path(task.folder, 0).unlink()
+    finish_shard(task)
+    assert files_of(task) == first
 
 
 def test_other_settings_and_other_entries_are_other_tasks(task):
@@ -89,13 +117,33 @@ def test_other_settings_and_other_entries_are_other_tasks(task):
 
 
 def test_receipts_name_patients_by_their_hash_alone(task):
-    make_shard(task)
-    rows = json.loads(task.receipt_path.read_bytes())["rows"]
-    assert [row["record"] for row in rows] == ["1", "2", "3"]
-    assert not {entry.patient for entry in task.entries} & {row["patient"] for row in rows}
+    finish_shard(task)
+    rows = pq.read_table(rows_path(task.folder, 0))
+    assert rows["record"].to_pylist() == ["1", "2", "3"]
+    assert not {entry.patient for entry in task.entries} & set(rows["patient"].to_pylist())
+
+
+def test_a_place_that_names_the_patient_is_written_down_nowhere(task):
+    """As in MIMIC-IV-ECG, whose folders are called after their patients: what the source calls the place is written instead."""
+    hidden = tuple(replace(entry, origin=f"study-{entry.record}") for entry in task.entries)
+    (Path(task.source.folder) / f"{hidden[1].place}.dat").write_bytes(b"")
+    finish_shard(replace(task, entries=hidden))
+    line = read_receipt(task.folder, 0).quarantine[0]
+    assert (line["record"], line["path"]) == ("2", "study-2")
+    assert hidden[1].place not in json.dumps(line)
+
+
+def test_what_the_device_measured_is_kept_by_name(task):
+    measured = replace(task, source=Measured(task.source))
+    finish_shard(measured)
+    rows = pq.read_table(rows_path(task.folder, 0))
+    assert rows["qrs_ms"].to_pylist() == [90.0, 90.0, 90.0]
+    assert rows["qt_ms"].null_count == 3
+    assert "moon_phase" not in rows.column_names
 
 
 def test_a_file_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "nowhere").write_text("a file where a folder should be")
     with pytest.raises(StoreError, match="nowhere"):
         write_synced(tmp_path / "nowhere/file", b"x")
 

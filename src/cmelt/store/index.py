@@ -1,79 +1,162 @@
-"""From the shards' rows to the index: groups and splits settled, copies across splits left out, in one order always."""
+"""The index: written from the shards' rows a stretch at a time, read into a lean table."""
 
 from __future__ import annotations
 
-import io
-from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from cmelt.store.patients import patient_hash, split_of
+import numpy as np
+from numpy.typing import NDArray
 
-#: Which split keeps a signal that several claim: the one that judges goes first.
-_PROTECTED = {"test": 0, "validation": 1, "train": 2}
+from cmelt.errors import StoreError
+from cmelt.records.record import MEASUREMENTS
+from cmelt.store.grouping import DUPLICATE, DUPLICATE_REMEDY, NO_SPLIT, PATIENT, PROTECTED, Claims, Settled
+from cmelt.store.layout import synced
+from cmelt.store.rows import LISTS, index_schema
+from cmelt.store.shard import rows_path
 
-_DUPLICATE = "the same signal as a record of another patient in another split"
-_DUPLICATE_REMEDY = "correct the patient column, or leave one of the two out"
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+#: Rows that are in memory at once while the index is written, and a row group of it.
+_ROW_GROUP = 32_768
+#: Stands between the texts of a list while lists are compared.
+_SEPARATOR = "\x1f"
 
 
-def settle_groups(rows: Sequence[dict[str, Any]], source: str, patient_key: str) -> tuple[list[str], list[int]]:
-    """Give every row its patient and split, in place. Returns warnings, and the positions of rows to leave out.
+@dataclass(frozen=True)
+class ShardRows:
+    """What all shards' rows say that groups are settled by, and what the index needs to know beforehand.
 
-    A record without a patient joins the patient whose signal it shares; else its signal is its group, so that copies
-    stay together. Where two patients of different splits share a signal, nobody is moved: the copy in the less
-    protected split (test before validation before train) is left out. Splits that the source fixes are
-    kept as they are, copies included, with a warning.
+    Attributes:
+        shard: [n] the shard of each row, ascending.
+        shard_row: [n] its place there.
+        seconds: [n] length of the recordings.
+        samples: [n] how many of the stored ones are measured.
+        measurements: the device's that any record has.
     """
-    copies: dict[str, list[int]] = defaultdict(list)
-    for position, row in enumerate(rows):
-        copies[row["fingerprint"]].append(position)
-    left_out: list[int] = []
-    across_given = 0
-    for fingerprint, positions in copies.items():
-        known = [rows[position] for position in positions if rows[position]["patient"]]
-        host = min(known, key=lambda row: (_PROTECTED[row["split"]], row["patient"]), default=None)
-        for position in positions:
-            row = rows[position]
-            if not row["patient"]:
-                row["patient"] = host["patient"] if host else patient_hash(patient_key, source, f"\0signal {fingerprint}")
-            if not row["split"]:
-                row["split"] = host["split"] if host else split_of(source, f"\0signal {fingerprint}")
-        best = min(_PROTECTED[rows[position]["split"]] for position in positions)
-        for position in positions:
-            if _PROTECTED[rows[position]["split"]] > best:
-                across_given += rows[position]["split_given"]
-                if not rows[position]["split_given"]:
-                    left_out.append(position)
-    warnings = [f"{across_given} records have a copy in another split, as their source splits them"] if across_given else []
-    splits: dict[str, set[str]] = defaultdict(set)
-    for row in rows:
-        splits[row["patient"]].add(row["split"])
-    torn = sum(len(found) > 1 for found in splits.values())
-    if torn:
-        warnings.append(f"{torn} patients have records in several splits, as their source splits them")
-    return warnings, sorted(left_out)
+
+    claims: Claims
+    shard: NDArray[np.int64]
+    shard_row: NDArray[np.int64]
+    seconds: NDArray[np.float64]
+    samples: NDArray[np.int64]
+    measurements: tuple[str, ...]
 
 
-def left_out_entry(row: dict[str, Any]) -> dict[str, str]:
-    """The quarantine line of a row that `settle_groups` left out."""
-    return {"record": row["record"], "path": row["origin"], "reason": _DUPLICATE, "remedy": _DUPLICATE_REMEDY}
+def gather_rows(folder: Path, shards: int) -> ShardRows:
+    """Read what `ShardRows` holds from the receipts of all `shards`."""
+    columns = ("record", "patient", "split", "split_given", "fingerprint", "seconds", "samples", *MEASUREMENTS)
+    patients, splits, given, shard, seconds, samples = ([] for _ in range(6))
+    signal: list[str] = []
+    measured: set[str] = set()
+    codes = {name: code for code, name in enumerate(PROTECTED)} | {"": NO_SPLIT}
+    for number in range(shards):
+        table = _read_rows(folder, number, columns)
+        patients.append(np.array(table["patient"].to_pylist(), dtype=PATIENT))
+        splits.append(np.array([codes[split] for split in table["split"].to_pylist()], dtype=np.int8))
+        given.append(table["split_given"].to_numpy())
+        shard.append(np.full(table.num_rows, number))
+        seconds.append(table["seconds"].to_numpy())
+        samples.append(table["samples"].to_numpy())
+        names = zip(table["fingerprint"].to_pylist(), table["record"].to_pylist(), strict=True)
+        signal += [fingerprint or f"record {record}" for fingerprint, record in names]
+        measured |= {name for name in MEASUREMENTS if table[name].null_count < table.num_rows}
+    claims = Claims(_joined(patients, PATIENT), _joined(splits, np.int8), _joined(given, np.bool_), signal)
+    place = [np.arange(part.size) for part in shard]
+    return ShardRows(
+        claims, _joined(shard, np.int64), _joined(place, np.int64), _joined(seconds, np.float64), _joined(samples, np.int64),
+        tuple(name for name in MEASUREMENTS if name in measured),
+    )  # fmt: skip
 
 
-def index_bytes(rows: Sequence[dict[str, Any]]) -> bytes:
-    """The rows as parquet; the same rows give the same bytes."""
+def write_index(path: Path, folder: Path, rows: ShardRows, settled: Settled) -> list[dict[str, str]]:
+    """Write the rows that are not left out to `path`, in their order; returns quarantine lines for those that are."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    text, texts, number = pa.string(), pa.list_(pa.string()), pa.float64()
-    schema = pa.schema(
-        [
-            ("record", text), ("patient", text), ("report", text), ("labels", texts), ("age", number), ("sex", text),
-            ("split", text), ("missing_leads", texts), ("flags", texts), ("fingerprint", text), ("source", text),
-            ("origin", text), ("seconds", number), ("source_rate", number), ("samples", pa.int64()),
-            ("shard", pa.int64()), ("shard_row", pa.int64()),
-        ]
-    )  # fmt: skip
-    table = pa.Table.from_pylist([{name: row[name] for name in schema.names} for row in rows], schema=schema)
-    content = io.BytesIO()
-    pq.write_table(table, content, compression="zstd")
-    return content.getvalue()
+    schema = index_schema(rows.measurements)
+    left_out: list[dict[str, str]] = []
+    shards = int(rows.shard[-1]) + 1 if rows.shard.size else 0
+    with synced(path) as stream, pq.ParquetWriter(stream, schema, compression="zstd") as writer:
+        waiting: list[pa.Table] = []
+        for number in range(shards):
+            start, stop = np.searchsorted(rows.shard, [number, number + 1])
+            table = _settled_rows(_read_rows(folder, number), rows, settled, int(start), int(stop))
+            out = settled.left_out[start:stop]
+            left_out += [_left_out_line(row) for row in table.select(["record", "origin"]).filter(pa.array(out)).to_pylist()]
+            waiting.append(table.select(schema.names).filter(pa.array(~out)))
+            if sum(part.num_rows for part in waiting) >= _ROW_GROUP or number == shards - 1:
+                group = pa.concat_tables(waiting).combine_chunks()
+                writer.write_table(group, row_group_size=max(group.num_rows, 1))
+                waiting = []
+    return left_out
+
+
+def read_index(path: Path) -> pd.DataFrame:
+    """The index as a table: texts as pandas' arrow-backed strings, lists as Python lists. Rows with equal lists share one."""
+    import pandas as pd
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(path, use_threads=False)
+    names, lists = table.column_names, {name: _shared_lists(table.column(name)) for name in LISTS}
+    kinds = {pa.string(): pd.StringDtype("pyarrow", na_value=np.nan)}
+    frame = table.drop_columns(list(LISTS)).to_pandas(types_mapper=kinds.get, self_destruct=True, split_blocks=True)
+    for name in LISTS:
+        frame.insert(names.index(name), name, lists[name])
+    return frame
+
+
+def _settled_rows(table: pa.Table, rows: ShardRows, settled: Settled, start: int, stop: int) -> pa.Table:
+    """The rows of one shard with patient, split and place as they came to be."""
+    import pyarrow as pa
+
+    splits = np.array(PROTECTED, dtype=object)[settled.split[start:stop]]
+    new = {
+        "patient": pa.array([name.decode() for name in settled.patient[start:stop].tolist()], pa.string()),
+        "split": pa.array(splits, pa.string()),
+    }
+    for name, column in new.items():
+        table = table.set_column(table.column_names.index(name), name, column)
+    for name, numbers in (("shard", rows.shard), ("shard_row", rows.shard_row)):
+        table = table.append_column(name, pa.array(numbers[start:stop], pa.int64()))
+    return table
+
+
+def _left_out_line(row: dict[str, Any]) -> dict[str, str]:
+    return {"record": row["record"], "path": row["origin"], "reason": DUPLICATE, "remedy": DUPLICATE_REMEDY}
+
+
+def _read_rows(folder: Path, number: int, columns: Sequence[str] | None = None) -> pa.Table:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = rows_path(folder, number)
+    try:
+        return pq.read_table(path, columns=None if columns is None else list(columns), use_threads=False)
+    except (OSError, pa.ArrowException) as error:
+        raise StoreError(path, f"cannot be read ({type(error).__name__})", "run it again: finished shards are kept") from error
+
+
+def _joined(parts: Sequence[NDArray[Any]], kind: Any) -> NDArray[Any]:
+    return np.concatenate([np.zeros(0, dtype=kind), *parts]).astype(kind, copy=False)
+
+
+def _shared_lists(column: pa.ChunkedArray) -> NDArray[np.object_]:
+    """Each list of the column, made once for all rows that have it."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    codes = pc.binary_join(array, _SEPARATOR).dictionary_encode().indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    lengths = pc.list_value_length(array).to_numpy(zero_copy_only=False).astype(np.int64)
+    # The length tells a list of nothing from a list of one empty text.
+    _, first, inverse = np.unique(codes * (int(lengths.max(initial=0)) + 1) + lengths, return_index=True, return_inverse=True)
+    distinct = np.empty(first.size, dtype=object)
+    for place, texts in enumerate(array.take(pa.array(first)).to_pylist()):
+        distinct[place] = texts
+    return np.asarray(distinct[inverse])

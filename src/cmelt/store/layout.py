@@ -11,9 +11,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from cmelt.errors import StoreError
 from cmelt.publishing import sync
@@ -21,7 +23,10 @@ from cmelt.publishing import sync
 INDEX = "index.parquet"
 QUARANTINE = "quarantine.jsonl"
 FORMAT = "cmelt-store"
-VERSION = 1
+#: How the names of half-written files end.
+DRAFT = ".part"
+#: 2: measurements, and fingerprints that survive resampling and rescaling.
+VERSION = 2
 
 #: PTB-XL resolves 1 µV, MIMIC-IV-ECG 4.88: 1 µV loses nothing, and int16 then reaches ±32.767 mV, six times the tallest R wave.
 MICROVOLTS_PER_STEP = 1.0
@@ -42,15 +47,32 @@ def manifest_sha256(manifest: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical_json({key: value for key, value in manifest.items() if key != "sha256"})).hexdigest()
 
 
-def write_synced(path: Path, content: bytes) -> None:
-    """Write `content` to `path` at once: a reader, or a kill, sees the whole file or none."""
-    staged = path.with_name(path.name + ".part")
+def write_synced(path: Path, *content: bytes | memoryview) -> None:
+    """Write the pieces of `content` to `path` at once: a reader, or a kill, sees the whole file or none."""
+    with synced(path) as stream:
+        for piece in content:
+            stream.write(piece)
+
+
+@contextmanager
+def synced(path: Path) -> Iterator[BinaryIO]:
+    """A stream whose content is `path` when the block ends well, and nothing when it does not.
+
+    The draft's name is one of its own: on a cluster a worker taken for dead may still be writing the same file.
+
+    Raises:
+        StoreError: the disk is full, or the place cannot be written.
+    """
+    staged = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}{DRAFT}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with staged.open("wb") as stream:
-            stream.write(content)
+            yield stream
             stream.flush()
             os.fsync(stream.fileno())
         staged.replace(path)
         sync(path.parent)
     except OSError as error:
-        raise StoreError(path, f"cannot be written: {error.strerror}", "make room, or choose another place") from error
+        with suppress(OSError):
+            staged.unlink(missing_ok=True)
+        raise StoreError(path, f"cannot be written: {error.strerror or error}", "make room, or choose another place") from error

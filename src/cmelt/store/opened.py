@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from cmelt.errors import StoreError
 from cmelt.publishing import MANIFEST, sha256
 from cmelt.sources.source import SPLITS
+from cmelt.store.index import read_index
 from cmelt.store.layout import FORMAT, INDEX, QUARANTINE, VERSION, manifest_sha256, shard_file
 
 if TYPE_CHECKING:
@@ -82,17 +83,13 @@ class Store:
 
     @cached_property
     def index(self) -> pd.DataFrame:
-        """One row a record; list columns hold Python lists."""
-        import pandas as pd
-
+        """One row a record, its columns as docs/prepare.md says; texts lie in arrow, rows with equal lists share one list."""
         try:
-            table = pd.read_parquet(self.path / INDEX)
-        except (OSError, ValueError) as error:
+            table = read_index(self.path / INDEX)
+        except (OSError, ValueError, KeyError) as error:
             raise StoreError(self.path / INDEX, f"cannot be read ({type(error).__name__})", _REMEDY) from error
         if len(table) != len(self):
             raise StoreError(self.path / INDEX, f"{len(table)} rows where the manifest says {len(self)}", _REMEDY)
-        for column in ("labels", "missing_leads", "flags"):
-            table[column] = [list(values) for values in table[column]]
         return table
 
     @cached_property
@@ -115,16 +112,19 @@ class Store:
             return np.arange(len(self), dtype=np.int64)
         return np.flatnonzero(self.index["split"].isin(splits).to_numpy()).astype(np.int64)
 
-    def signals(self, rows: ArrayLike) -> NDArray[np.int16]:
-        """The signals of `rows` [n] as int16 steps, [n, 12, samples]: one fancy index a shard."""
+    def signals(self, rows: ArrayLike, out: NDArray[np.int16] | None = None) -> NDArray[np.int16]:
+        """The signals of `rows` [n] as int16 steps, [n, 12, samples]; into `out`, where one is given, which costs no memory.
+
+        Read in the order in which they lie on the disk.
+        """
         wanted = np.asarray(rows, dtype=np.int64).reshape(-1)
         if wanted.size and (wanted.min() < 0 or wanted.max() >= len(self)):
-            raise StoreError(self.path, f"row {int(wanted.max())} of {len(self)}", "rows count from 0")
+            wrong = int(wanted.min()) if wanted.min() < 0 else int(wanted.max())
+            raise StoreError(self.path, f"row {wrong} of {len(self)}", "rows count from 0")
+        found = received(out, (wanted.size, len(self.leads), self.samples))
         shards, places = (column[wanted] for column in self._places)
-        found = np.empty((wanted.size, len(self.leads), self.samples), dtype=np.int16)
-        for number in np.unique(shards):
-            here = shards == number
-            found[here] = self._shard(int(number))[places[here]]
+        for position in np.lexsort((places, shards)).tolist():
+            found[position] = self._shard(int(shards[position]))[places[position]]
         return found
 
     def millivolts(self, rows: ArrayLike) -> NDArray[np.float32]:
@@ -158,6 +158,15 @@ class Store:
                 raise StoreError(path, f"holds {shard.dtype} {shard.shape} where int16 {shape} belongs", _REMEDY)
             self._shards[number] = shard
         return self._shards[number]
+
+
+def received(out: NDArray[np.int16] | None, shape: tuple[int, int, int]) -> NDArray[np.int16]:
+    """`out`, which must be int16 of this shape; a new array where there is none. Raises StoreError."""
+    if out is None:
+        return np.empty(shape, dtype=np.int16)
+    if out.dtype != np.int16 or out.shape != shape:
+        raise StoreError("out", f"is {out.dtype} {out.shape}", f"give int16 {shape}")
+    return out
 
 
 def open_store(path: str | Path, verify: Verify = "sizes") -> Store:

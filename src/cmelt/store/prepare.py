@@ -5,32 +5,24 @@ from __future__ import annotations
 import fcntl
 import json
 import shutil
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cmelt.errors import StoreError
-from cmelt.publishing import MANIFEST, rename, sha256, sync
+from cmelt.publishing import MANIFEST, rename, sync
 from cmelt.records.record import LEADS
 from cmelt.sources.source import Listing, Source
-from cmelt.store.index import index_bytes, left_out_entry, settle_groups
-from cmelt.store.layout import (
-    FORMAT,
-    INDEX,
-    MICROVOLTS_PER_STEP,
-    QUARANTINE,
-    VERSION,
-    canonical_json,
-    manifest_sha256,
-    shard_file,
-    write_synced,
-)
+from cmelt.store.layout import DRAFT, FORMAT, MICROVOLTS_PER_STEP, VERSION, manifest_sha256, write_synced
 from cmelt.store.patients import patient_hash
-from cmelt.store.shard import ShardSettings, ShardTask, is_done
+from cmelt.store.shard import Finished, ShardSettings, ShardTask, receipt_path
+from cmelt.store.tables import Tables, write_tables
 from cmelt.store.workers import run_shards
+
+#: A worker holds the shard it makes: with this its memory stays below 1 GiB.
+LARGEST_SHARD = 512 * 2**20
 
 #: Called with (records done, records in all) after each shard.
 Progress = Callable[[int, int], None]
@@ -69,45 +61,70 @@ def prepare_store(
     shard_records: int = 512,
     force: bool = False,
     progress: Progress | None = None,
+    dask: str | None = None,
 ) -> Prepared:
     """Write a store of everything in `source` at `out`.
 
     Work goes on in a hidden folder beside `out`; killed and started again it keeps the finished shards. The result is
-    the same, byte for byte, whatever the number of workers and however often it was interrupted.
+    the same, byte for byte, whatever `workers` and `dask` are and however often it was interrupted.
+
+    Args:
+        workers: processes, of this machine.
+        force: replace an existing store, at one instant, once the new one is complete.
+        dask: the address of a Dask scheduler whose workers do it instead, or "local" for a cluster of `workers` processes here.
 
     Raises:
-        StoreError: `out` exists (without `force`), is no store, or another preparation is writing it.
-        SourceError: the source's tables are not as expected, or nothing of it can be used.
+        SourceError: the source is not laid out as it should be.
+        StoreError: `out` exists, cannot be written, is being prepared by another process; no record can be used; a worker
+            died, or does not see the files.
     """
     target = Path(out).absolute()
     _check_target(target, force)
     _check_settings(settings, workers, shard_records)
     listing = source.entries()
     staging = target.with_name(f".{target.name}.preparing")
+    shards = -(-len(listing.entries) // shard_records)
     with _only_one(staging):
-        tasks = [
-            ShardTask(number, tuple(listing.entries[start : start + shard_records]), settings, source, str(staging))
-            for number, start in enumerate(range(0, len(listing.entries), shard_records))
-        ]
-        kept = [task for task in tasks if is_done(task)]
-        _run(tasks, kept, workers, progress)
-        receipts = [json.loads(task.receipt_path.read_bytes()) for task in tasks]
-        rows, quarantine, warnings = _settle(receipts, source.name, settings.patient_key)
-        if not rows:
-            reasons = "; ".join(
-                f"{count} × {reason}" for reason, count in Counter(q["reason"] for q in quarantine).most_common(3)
-            )
+        tasks = _tasks(listing, shard_records, settings, source, staging)
+        kept = _finish(_run(tasks, min(workers, max(shards, 1)), dask), len(listing.entries), staging, progress)
+        tables = write_tables(staging, shards, source.name, settings)
+        if not tables.records:
+            reasons = "; ".join(f"{count} × {reason}" for reason, count in tables.reasons.most_common(3))
             raise StoreError(target, f"none of {len(listing.entries)} records can be used: {reasons}", "correct the source")
-        manifest = _write_tables(staging / "store", rows, quarantine, receipts)
-        warnings = [*listing.warnings, *warnings]
-        manifest |= _description(source, listing, settings, warnings)
-        manifest["sha256"] = manifest_sha256(manifest)
-        write_synced(staging / "store" / MANIFEST, json.dumps(manifest, indent=2, ensure_ascii=False).encode() + b"\n")
-        _drop_strays(staging / "store", manifest["files"])
+        warnings = (*listing.warnings, *tables.warnings)
+        sha256 = _write_manifest(staging / "store", tables, source, listing, settings)
         rename(staging / "store", target, replace=True)
-    reasons_count = dict(Counter(line["reason"] for line in quarantine).most_common())
-    counts = (len(rows), len(quarantine), listing.missing_files)
-    return Prepared(str(out), manifest["sha256"], *counts, reasons_count, len(tasks), len(kept), tuple(warnings))
+    counts = (tables.records, tables.quarantined, listing.missing_files)
+    return Prepared(str(out), sha256, *counts, dict(tables.reasons.most_common()), shards, kept, warnings)
+
+
+def _tasks(listing: Listing, shard_records: int, settings: ShardSettings, source: Source, staging: Path) -> Iterator[ShardTask]:
+    """One task a shard, made when it is asked for: a long listing's entries are never all in memory as objects."""
+    for number, start in enumerate(range(0, len(listing.entries), shard_records)):
+        yield ShardTask(number, tuple(listing.entries[start : start + shard_records]), settings, source, str(staging))
+
+
+def _run(tasks: Iterator[ShardTask], workers: int, dask: str | None) -> Iterator[Finished]:
+    if dask is None:
+        return run_shards(tasks, workers)
+    from cmelt.store.cluster import run_on_dask
+
+    return run_on_dask(tasks, dask, workers)
+
+
+def _finish(news: Iterator[Finished], total: int, staging: Path, progress: Progress | None) -> int:
+    """See all shards finished; returns how many an earlier run had finished."""
+    before = {path.name for path in (staging / "receipts").glob("*.json")}
+    done = kept = 0
+    if progress:
+        progress(0, total)
+    for finished in news:
+        done += finished.entries
+        # A shard made again because the worker that had made it died lay there too, but not from an earlier run.
+        kept += finished.kept and receipt_path(staging, finished.number).name in before
+        if progress:
+            progress(done, total)
+    return kept
 
 
 def _check_target(target: Path, force: bool) -> None:
@@ -126,6 +143,10 @@ def _check_settings(settings: ShardSettings, workers: int, shard_records: int) -
             raise StoreError(
                 f"--{name}", "is out of range", "rates 20 to 5000 Hz, 1 to 600 s, at least one worker, 1 to 100,000 a shard"
             )
+    fits = LARGEST_SHARD // (len(LEADS) * settings.samples * 2)
+    if shard_records > max(fits, 1):
+        fault = f"{shard_records} records make shards of more than {LARGEST_SHARD // 2**20} MiB, which every worker holds"
+        raise StoreError("--shard-records", fault, f"give at most {max(fits, 1)}")
 
 
 @contextmanager
@@ -140,61 +161,22 @@ def _only_one(staging: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise StoreError(staging, "another preparation is writing this store", "wait for it, or end it") from error
+        for draft in staging.rglob(f"*{DRAFT}"):
+            draft.unlink()
         yield
         shutil.rmtree(staging)
 
 
-def _run(tasks: Sequence[ShardTask], kept: Sequence[ShardTask], workers: int, progress: Progress | None) -> None:
-    total = sum(len(task.entries) for task in tasks)
-    done = sum(len(task.entries) for task in kept)
-    finished = {task.number for task in kept}
-    if progress:
-        progress(done, total)
-    for task in run_shards([task for task in tasks if task.number not in finished], workers):
-        done += len(task.entries)
-        if progress:
-            progress(done, total)
+def _write_manifest(folder: Path, tables: Tables, source: Source, listing: Listing, settings: ShardSettings) -> str:
+    """The manifest, over all files of the store to be; returns the store's identity."""
+    manifest = tables.facts | _description(source, listing, settings, (*listing.warnings, *tables.warnings))
+    manifest["sha256"] = manifest_sha256(manifest)
+    write_synced(folder / MANIFEST, json.dumps(manifest, indent=2, ensure_ascii=False).encode() + b"\n")
+    _drop_strays(folder, manifest["files"])
+    return str(manifest["sha256"])
 
 
-def _settle(
-    receipts: Sequence[dict[str, Any]], source: str, patient_key: str
-) -> tuple[list[dict[str, Any]], list[dict[str, str]], list[str]]:
-    """All rows with their place in the shards, groups settled; the quarantine; warnings."""
-    rows = [
-        row | {"shard": number, "shard_row": position}
-        for number, receipt in enumerate(receipts)
-        for position, row in enumerate(receipt["rows"])
-    ]
-    quarantine = [line for receipt in receipts for line in receipt["quarantine"]]
-    warnings, left_out = settle_groups(rows, source, patient_key)
-    quarantine += [left_out_entry(rows[position]) for position in left_out]
-    out = set(left_out)
-    return [row for position, row in enumerate(rows) if position not in out], quarantine, warnings
-
-
-def _write_tables(
-    folder: Path, rows: Sequence[dict[str, Any]], quarantine: Sequence[dict[str, str]], receipts: Sequence[dict[str, Any]]
-) -> dict[str, Any]:
-    """Index and quarantine beside the shards; returns the manifest's account of all files."""
-    write_synced(folder / INDEX, index_bytes(rows))
-    write_synced(folder / QUARANTINE, b"".join(canonical_json(line) + b"\n" for line in quarantine))
-    files = {
-        shard_file(number): {"bytes": receipt["bytes"], "sha256": receipt["sha256"], "records": len(receipt["rows"])}
-        for number, receipt in enumerate(receipts)
-    }
-    for name in (INDEX, QUARANTINE):
-        files[name] = {"bytes": (folder / name).stat().st_size, "sha256": sha256(folder / name)}
-    splits = Counter(row["split"] for row in rows)
-    return {
-        "records": len(rows),
-        "patients": len({row["patient"] for row in rows}),
-        "splits": {split: splits[split] for split in ("train", "validation", "test")},
-        "quarantined": len(quarantine),
-        "files": files,
-    }
-
-
-def _description(source: Source, listing: Listing, settings: ShardSettings, warnings: Sequence[str]) -> dict[str, Any]:
+def _description(source: Source, listing: Listing, settings: ShardSettings, warnings: tuple[str, ...]) -> dict[str, Any]:
     facts = {"missing_files": listing.missing_files, "notes": dict(listing.notes)}
     return {
         "format": FORMAT,
@@ -202,7 +184,7 @@ def _description(source: Source, listing: Listing, settings: ShardSettings, warn
         "source": {"name": source.name, "settings": dict(source.settings), **facts},
         "rate": settings.rate,
         "seconds": settings.seconds,
-        "samples": round(settings.rate * settings.seconds),
+        "samples": settings.samples,
         "crop": settings.crop,
         "leads": list(LEADS),
         "microvolts_per_step": MICROVOLTS_PER_STEP,

@@ -13,14 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cmelt import __version__
-from cmelt.errors import CMeltError
+from cmelt.errors import CMeltError, StoreError
 from cmelt.publishing import sha256
-from cmelt.records.leads import lead_name
-from cmelt.records.record import LEADS, Record
+from cmelt.records.record import LEADS
 from cmelt.records.standard import Crop, StandardRecord, standardise
 from cmelt.sources.source import Entry, Source
 from cmelt.store.layout import MICROVOLTS_PER_STEP, VERSION, canonical_json, write_synced
-from cmelt.store.patients import patient_hash, split_of
+from cmelt.store.rows import row_of, rows_bytes
 
 _STEPS = 32767
 
@@ -41,6 +40,11 @@ class ShardSettings:
     crop: Crop
     patient_key: str
 
+    @property
+    def samples(self) -> int:
+        """Of every record."""
+        return round(self.rate * self.seconds)
+
 
 @dataclass(frozen=True)
 class ShardTask:
@@ -52,16 +56,6 @@ class ShardTask:
     source: Source
     folder: str
 
-    @property
-    def shard_path(self) -> Path:
-        """The array, inside the store to be."""
-        return Path(self.folder) / "store" / "shards" / f"{self.number:05d}.npy"
-
-    @property
-    def receipt_path(self) -> Path:
-        """Rows, quarantine and hashes, beside the store to be: written last, so that its presence means done."""
-        return Path(self.folder) / "receipts" / f"{self.number:05d}.json"
-
     def fingerprint(self) -> str:
         """Changes with the settings, the entries, or the files behind them."""
         digest = hashlib.sha256(
@@ -72,48 +66,121 @@ class ShardTask:
         return digest.hexdigest()
 
 
-def is_done(task: ShardTask) -> bool:
-    """Whether an earlier run, perhaps killed, has finished this very shard."""
+@dataclass(frozen=True)
+class Receipt:
+    """What a finished shard is: read from the file that was written last, so that its presence means done.
+
+    Attributes:
+        fingerprint: of the task.
+        sha256, bytes: of the array.
+        rows_sha256: of the table of its rows.
+        records: how many it holds.
+        quarantine: what was left out, each with `record`, `path`, `reason`, `remedy`.
+    """
+
+    fingerprint: str
+    sha256: str
+    bytes: int
+    rows_sha256: str
+    records: int
+    quarantine: list[dict[str, str]]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """News of a shard: its number, how many entries it was made of, and whether it lay there already."""
+
+    number: int
+    entries: int
+    kept: bool
+
+
+def shard_path(folder: str | Path, number: int) -> Path:
+    """The array, inside the store to be."""
+    return Path(folder) / "store" / "shards" / f"{number:05d}.npy"
+
+
+def rows_path(folder: str | Path, number: int) -> Path:
+    """What is known of its records, beside the store to be."""
+    return Path(folder) / "receipts" / f"{number:05d}.parquet"
+
+
+def receipt_path(folder: str | Path, number: int) -> Path:
+    """The receipt, beside its rows."""
+    return Path(folder) / "receipts" / f"{number:05d}.json"
+
+
+def read_receipt(folder: str | Path, number: int) -> Receipt:
+    """The receipt of a finished shard.
+
+    Raises:
+        StoreError: it is not there, or altered.
+    """
+    path = receipt_path(folder, number)
     try:
-        receipt = json.loads(task.receipt_path.read_bytes())
-        return receipt["fingerprint"] == task.fingerprint() and sha256(task.shard_path) == receipt["sha256"]
-    except (OSError, ValueError, KeyError, TypeError):
+        return Receipt(**json.loads(path.read_bytes()))
+    except (OSError, ValueError, TypeError) as error:
+        raise StoreError(path, f"cannot be read ({type(error).__name__})", "run it again: finished shards are kept") from error
+
+
+def finish_shard(task: ShardTask) -> Finished:
+    """Make the shard, unless an earlier run, perhaps killed, has finished this very one.
+
+    The hashes of what lies there are taken here and not in the main process, so that many workers share them.
+    """
+    known_as = task.fingerprint()
+    kept = _is_done(task, known_as)
+    if not kept:
+        _make_shard(task, known_as)
+    return Finished(task.number, len(task.entries), kept)
+
+
+def _is_done(task: ShardTask, known_as: str) -> bool:
+    try:
+        receipt = read_receipt(task.folder, task.number)
+        if receipt.fingerprint != known_as or sha256(rows_path(task.folder, task.number)) != receipt.rows_sha256:
+            return False
+        return sha256(shard_path(task.folder, task.number)) == receipt.sha256
+    except (OSError, StoreError):
         return False
 
 
-def make_shard(task: ShardTask) -> int:
-    """Read, standardise and write the entries of `task`; returns how many records it holds.
-
-    Whatever is wrong with a record is written down, and the others go on.
-    """
-    fingerprint = task.fingerprint()
-    samples = round(task.settings.rate * task.settings.seconds)
-    signals = np.zeros((len(task.entries), len(LEADS), samples), dtype=np.int16)
+def _make_shard(task: ShardTask, known_as: str) -> None:
+    """Read, standardise and write the entries of `task`. Whatever is wrong with a record is written down; the others go on."""
+    signals = np.zeros((len(task.entries), len(LEADS), task.settings.samples), dtype=np.int16)
     rows: list[dict[str, Any]] = []
     quarantine: list[dict[str, str]] = []
     for entry in task.entries:
         try:
-            record = task.source.read(entry)
-            standard = standardise(record, task.settings.rate, task.settings.seconds, crop=task.settings.crop)
+            signals[len(rows)], row = _prepared(task, entry)
         except CMeltError as error:
-            quarantine.append({"record": entry.record, "path": entry.place, "reason": error.fault, "remedy": error.remedy})
-            continue
-        signals[len(rows)], beyond = to_steps(standard)
-        rows.append(_row(record, standard, entry, task, beyond))
-    content = io.BytesIO()
-    np.save(content, signals[: len(rows)], allow_pickle=False)
-    task.shard_path.parent.mkdir(parents=True, exist_ok=True)
-    task.receipt_path.parent.mkdir(parents=True, exist_ok=True)
-    write_synced(task.shard_path, content.getvalue())
-    receipt = {
-        "fingerprint": fingerprint,
-        "sha256": hashlib.sha256(content.getbuffer()).hexdigest(),
-        "bytes": len(content.getbuffer()),
-        "rows": rows,
-        "quarantine": quarantine,
-    }
-    write_synced(task.receipt_path, canonical_json(receipt))
-    return len(rows)
+            place = entry.place if entry.origin is None else entry.origin
+            quarantine.append({"record": entry.record, "path": place, "reason": error.fault, "remedy": error.remedy})
+        else:
+            rows.append(row)
+    array, table = _npy(signals[: len(rows)]), rows_bytes(rows)
+    digest = hashlib.sha256(array[0])
+    digest.update(array[1])
+    write_synced(shard_path(task.folder, task.number), *array)
+    write_synced(rows_path(task.folder, task.number), table)
+    size = sum(len(piece) for piece in array)
+    receipt = Receipt(known_as, digest.hexdigest(), size, hashlib.sha256(table).hexdigest(), len(rows), quarantine)
+    write_synced(receipt_path(task.folder, task.number), canonical_json(asdict(receipt)))
+
+
+def _prepared(task: ShardTask, entry: Entry) -> tuple[NDArray[np.int16], dict[str, Any]]:
+    """The signal of `entry` as steps [12, samples], and its row."""
+    record = task.source.read(entry)
+    standard = standardise(record, task.settings.rate, task.settings.seconds, crop=task.settings.crop)
+    steps, beyond = to_steps(standard)
+    return steps, row_of(record, standard, entry, task.source.name, task.settings.patient_key, standard.flags + beyond)
+
+
+def _npy(array: NDArray[np.int16]) -> tuple[bytes, memoryview]:
+    """The two parts of a .npy file, without copying the array."""
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(array))
+    return header.getvalue(), array.reshape(-1).view(np.uint8).data
 
 
 def to_steps(standard: StandardRecord) -> tuple[NDArray[np.int16], tuple[str, ...]]:
@@ -122,35 +189,3 @@ def to_steps(standard: StandardRecord) -> tuple[NDArray[np.int16], tuple[str, ..
     beyond = np.abs(steps).max(axis=1) > _STEPS
     flags = tuple(f"beyond-range:{lead}" for lead, out in zip(LEADS, beyond, strict=True) if out)
     return np.clip(steps, -_STEPS, _STEPS).astype(np.int16), flags
-
-
-def signal_fingerprint(record: Record) -> str:
-    """A hash of what was measured, to the microvolt: the same for copies of one signal, at whatever rate a store is made."""
-    digest = hashlib.sha256(f"{record.rate:g}".encode())
-    for row in sorted(range(len(record.leads)), key=lambda row: lead_name(record.leads[row])):
-        microvolts = np.nan_to_num(np.rint(record.signal[row].astype(np.float64) * 1000), nan=2**31 - 1)
-        digest.update(lead_name(record.leads[row]).encode() + b"\0" + microvolts.astype("<i4").tobytes())
-    return digest.hexdigest()[:32]
-
-
-def _row(record: Record, standard: StandardRecord, entry: Entry, task: ShardTask, beyond: tuple[str, ...]) -> dict[str, Any]:
-    """The index row of one record; no raw patient key gets in."""
-    name = task.source.name
-    return {
-        "record": entry.record,
-        "patient": patient_hash(task.settings.patient_key, name, record.patient) if record.patient else "",
-        "report": record.report or "",
-        "labels": sorted(record.labels),
-        "age": record.age,
-        "sex": record.sex or "",
-        "split": entry.split or (split_of(name, record.patient) if record.patient else ""),
-        "split_given": entry.split is not None,
-        "missing_leads": list(standard.missing),
-        "flags": sorted(standard.flags + beyond),
-        "fingerprint": signal_fingerprint(record),
-        "source": name,
-        "origin": record.origin,
-        "seconds": round(record.seconds, 6),
-        "source_rate": float(record.rate),
-        "samples": standard.samples,
-    }

@@ -6,30 +6,34 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from itertools import islice
 from multiprocessing import connection
 
 from cmelt.errors import StoreError
-from cmelt.store.shard import ShardTask, make_shard
+from cmelt.store.shard import Finished, ShardTask, finish_shard
+
+#: Tasks handed out for each worker: the one it works on, and the one it goes on with. No more of them are in memory.
+IN_FLIGHT = 2
 
 
-def run_shards(tasks: Sequence[ShardTask], workers: int) -> Iterator[ShardTask]:
-    """Make every shard; yields each task as it is finished, in any order."""
-    if workers == 1 or len(tasks) <= 1:
-        for task in tasks:
-            make_shard(task)
-            yield task
+def run_shards(tasks: Iterator[ShardTask], workers: int) -> Iterator[Finished]:
+    """Finish every shard; yields news of each, in any order. Tasks are taken up as there is somebody to do them."""
+    if workers == 1:
+        yield from map(finish_shard, tasks)
         return
     # Fresh interpreters: a forked one would inherit whatever threads and locks the caller has.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(workers, len(tasks)), mp_context=context, initializer=_start_worker)
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker)
     try:
-        futures = {pool.submit(make_shard, task): task for task in tasks}
-        for future in as_completed(futures):
-            future.result()
-            yield futures[future]
+        pending: set[Future[Finished]] = {pool.submit(finish_shard, task) for task in islice(tasks, IN_FLIGHT * workers)}
+        while pending:
+            done, pending = wait(pending, return_when=FIRST_COMPLETED)
+            pending |= {pool.submit(finish_shard, task) for task in islice(tasks, len(done))}
+            for future in done:
+                yield future.result()
     except BrokenProcessPool as error:
         raise StoreError(
             "workers", "a worker process died", "run it again (finished shards are kept), with fewer --workers"

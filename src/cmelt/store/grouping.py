@@ -1,0 +1,129 @@
+"""Who belongs together: groups of patients and copies, their splits, and the copies that are left out. All of it in columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cmelt.store.patients import patient_hash, split_of
+
+#: A split's number says which keeps a signal that several claim: the one that judges goes first.
+PROTECTED: tuple[str, ...] = ("test", "validation", "train")
+NO_SPLIT = -1
+
+DUPLICATE = "the same signal as a record of another patient in another split"
+DUPLICATE_REMEDY = "correct the patient column, or leave one of the two out"
+
+#: A patient's hash, as bytes; b"" where nobody is known.
+PATIENT = np.dtype("S16")
+
+
+@dataclass(frozen=True)
+class Claims:
+    """What is known of every row before copies are looked for.
+
+    Attributes:
+        patient: [n] hashes, `PATIENT`.
+        split: [n] int8, places in `PROTECTED`, or `NO_SPLIT`; every row with a patient has one.
+        split_given: [n] whether the source says so.
+        signal: n fingerprints; a name of its own for a row without.
+    """
+
+    patient: NDArray[np.bytes_]
+    split: NDArray[np.int8]
+    split_given: NDArray[np.bool_]
+    signal: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.signal)
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What every row came to be: `patient` and `split` as in `Claims`, none empty; rows to leave out; warnings."""
+
+    patient: NDArray[np.bytes_]
+    split: NDArray[np.int8]
+    left_out: NDArray[np.bool_]
+    warnings: tuple[str, ...]
+
+
+def doubtful_rows(claims: Claims, groups: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Rows [n] whose fate hangs on their group being of one signal: not all of one known patient in one split."""
+    _, group = np.unique(groups, return_inverse=True)
+    _, person = np.unique(claims.patient, return_inverse=True)
+    alike = np.ones(int(group.max(initial=-1)) + 1, dtype=bool)
+    for column in (person, claims.split.astype(np.int64)):
+        least = np.full(alike.size, np.iinfo(np.int64).max)
+        most = np.full(alike.size, np.iinfo(np.int64).min)
+        np.minimum.at(least, group, column)
+        np.maximum.at(most, group, column)
+        alike &= least == most
+    unknown = claims.patient == b""
+    alike[group[unknown]] = False
+    return np.asarray(~alike[group])
+
+
+def settle_groups(claims: Claims, groups: NDArray[np.int64], source: str, patient_key: str) -> Settled:
+    """Give every row its patient and split.
+
+    A record without a patient joins the patient whose signal it shares; else its signal is its group, so that copies
+    stay together. Where two patients of different splits share a signal, nobody is moved: the copy in the less
+    protected split (test before validation before train) is left out. Splits that the source fixes are
+    kept as they are, copies included, with a warning.
+
+    Args:
+        groups: [n] rows with one number share a signal.
+    """
+    if not len(claims):
+        return Settled(claims.patient, claims.split, np.zeros(0, dtype=bool), ())
+    _, group = np.unique(groups, return_inverse=True)
+    patient, split = claims.patient.copy(), claims.split.copy()
+    known = claims.patient != b""
+    order = np.lexsort((claims.patient, claims.split, ~known, group))
+    hosts = order[np.flatnonzero(np.diff(group[order], prepend=-1))]  # of each group; a row without a patient where all are
+    host = hosts[group]
+    joins = ~known & known[host]
+    patient[joins] = claims.patient[host[joins]]
+    without = joins & (split == NO_SPLIT)
+    split[without] = claims.split[host[without]]
+    _name_by_signal(np.flatnonzero(~known & ~known[host]), group, claims, patient, split, source, patient_key)
+    best = np.full(hosts.size, len(PROTECTED), dtype=np.int8)
+    np.minimum.at(best, group, split)
+    beyond = split > best[group]
+    warnings = _warnings(int((beyond & claims.split_given).sum()), patient, split)
+    return Settled(patient, split, beyond & ~claims.split_given, warnings)
+
+
+def _name_by_signal(
+    rows: NDArray[np.int64],
+    group: NDArray[np.int64],
+    claims: Claims,
+    patient: NDArray[np.bytes_],
+    split: NDArray[np.int8],
+    source: str,
+    patient_key: str,
+) -> None:
+    """Name rows of groups that nobody claims after their signal, in place; of near copies, after the least fingerprint."""
+    least: dict[int, str] = {}
+    for row in rows.tolist():
+        number = int(group[row])
+        least[number] = min(claims.signal[row], least.get(number, claims.signal[row]))
+    for row in rows.tolist():
+        name = f"\0signal {least[int(group[row])]}"
+        patient[row] = patient_hash(patient_key, source, name).encode()
+        if split[row] == NO_SPLIT:
+            split[row] = PROTECTED.index(split_of(source, name))
+
+
+def _warnings(across_given: int, patient: NDArray[np.bytes_], split: NDArray[np.int8]) -> tuple[str, ...]:
+    warnings = [f"{across_given} records have a copy in another split, as their source splits them"] if across_given else []
+    people, person = np.unique(patient, return_inverse=True)
+    found = np.unique(person * len(PROTECTED) + split) // len(PROTECTED)
+    torn = int((np.bincount(found, minlength=people.size) > 1).sum())
+    if torn:
+        warnings.append(f"{torn} patients have records in several splits, as their source splits them")
+    return tuple(warnings)
