@@ -16,6 +16,7 @@ from cmelt.records.record import LEADS
 from cmelt.sources import SOURCES, SPLITS, Source
 from ecg_files import heart, write_ptb_xl, write_wfdb
 from ludb_files import write_ludb
+from mimic_files import studies, write_mimic
 
 
 def class_of(name: str) -> type:
@@ -50,6 +51,7 @@ BUILDERS = {
     "csn": three_of_the_challenge("csn", ("WFDBRecords/01/010/JS00001", "WFDBRecords/01/010/JS00002", "WFDBRecords/02/JS45551")),
     "folder": a_folder,
     "ludb": lambda tmp_path: class_of("ludb")(str(write_ludb(tmp_path))),
+    "mimic-iv-ecg": lambda tmp_path: class_of("mimic-iv-ecg")(str(write_mimic(tmp_path, studies(4)))),
     "simulated": lambda tmp_path: class_of("simulated")(5, seed=3),
 }
 
