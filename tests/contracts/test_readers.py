@@ -7,12 +7,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from array_files import write_hdf5, write_matlab, write_npz, write_table
 from cmelt.errors import RecordError
 from cmelt.records.readers import READERS, read_ecg
 from ecg_files import heart, write_wfdb
 
 #: For each reader, a writer of a good file of its format; a new reader needs one here.
-GOOD_FILES = {"WFDB": lambda folder: write_wfdb(folder / "good", heart())}
+GOOD_FILES = {
+    "WFDB": lambda folder: write_wfdb(folder / "good", heart()),
+    "MATLAB": lambda folder: write_matlab(folder / "good.mat", heart()),
+    "HDF5": lambda folder: write_hdf5(folder / "good.h5", heart()),
+    "NumPy": lambda folder: write_npz(folder / "good.npz", heart()),
+    "table": lambda folder: write_table(folder / "good.csv", heart()),
+}
 
 each_reader = pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.NAME)
 

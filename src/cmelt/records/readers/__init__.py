@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from cmelt.errors import RecordError
-from cmelt.records.readers import physionet
+from cmelt.records.readers import hdf5, matlab, numpy_file, physionet, table
 from cmelt.records.readers.limits import gunzip, read_whole
 from cmelt.records.readers.options import NOTHING_GIVEN, ReadOptions
 from cmelt.records.record import Record
@@ -28,8 +28,8 @@ class Reader(Protocol):
         """The record, or a RecordError; nothing else, within a second and bounded memory, whatever the file holds."""
 
 
-#: Asked in this order.
-READERS: tuple[Reader, ...] = (physionet,)
+#: Asked in this order: WFDB first, which claims MATLAB files with a header beside them; text tables, without a mark, last.
+READERS: tuple[Reader, ...] = (physionet, matlab, hdf5, numpy_file, table)
 
 HEAD_BYTES = 4096
 
