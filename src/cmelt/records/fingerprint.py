@@ -56,7 +56,7 @@ def fingerprint(record: Record) -> str:
         return ""
     if not {"I", "II"} <= set(record.leads):
         record, _ = derive_limb_leads(record)
-    begin, end = _measured_stretch(record)
+    begin, end = measured_stretch(record.signal, record.rate)
     block = int(record.rate // _COARSE_HZ) or 1
     waveforms = _waveforms(float(record.rate), block)  # [stretches, leads, blocks, bits]
     length = waveforms.shape[2] * block
@@ -99,14 +99,14 @@ def _bridged(row: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.rint(np.interp(places, places[finite], row[finite]))
 
 
-def _measured_stretch(record: Record) -> tuple[int, int]:
-    """First sample and the one after the last, constant padding in all leads left out."""
-    signal, samples = record.signal, record.signal.shape[1]
-    shortest = round(_PADDING_SECONDS * record.rate)
+def measured_stretch(signal: Signal, rate: float) -> tuple[int, int]:
+    """First sample of `signal` [leads, samples] and the one after the last, constant padding of all leads left out."""
+    samples = signal.shape[1]
+    shortest = round(_PADDING_SECONDS * rate)
     begin, end = 0, samples
     if samples <= shortest or not (_stands(signal[:, :shortest]) or _stands(signal[:, -shortest:])):
         return begin, end
-    moves = np.flatnonzero(((signal[:, 1:] != signal[:, :-1]) & np.isfinite(signal[:, 1:])).any(axis=0))
+    moves = np.flatnonzero(_differ(signal[:, 1:], signal[:, :-1]).any(axis=0))
     if moves.size == 0:
         return 0, 0
     if moves[0] + 1 >= shortest:
@@ -116,9 +116,13 @@ def _measured_stretch(record: Record) -> tuple[int, int]:
     return begin, end
 
 
-def _stands(signal: NDArray[np.float32]) -> bool:
+def _stands(signal: Signal) -> bool:
     """Whether nothing moves in any lead of `signal` [leads, samples]."""
-    return bool(np.all((signal == signal[:, :1]) | ~np.isfinite(signal)))
+    return not _differ(signal[:, 1:], signal[:, :-1]).any()
+
+
+def _differ(first: Signal, second: Signal) -> NDArray[np.bool_]:
+    return (first != second) & ~(np.isnan(first) & np.isnan(second))
 
 
 @lru_cache(maxsize=12)

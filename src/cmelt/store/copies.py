@@ -1,18 +1,24 @@
 """Copies among hundreds of thousands of fingerprints: near ones are looked up, never all pairs compared.
 
-Two fingerprints are near if few of the bits that both have measured differ. Near ones nearly always agree in one of 32 groups of
-16 bits, so only records that share a group are compared (multi-index hashing): the four hexadecimal digits of each lead and stretch,
-which holds for records with fewer leads too, and two bits of each lead, which mends what one bad lead spoils.
+Two fingerprints are near if few of the bits that both have measured differ. Near ones nearly always agree in one of 32 groups
+of 16 bits, so only records that share a group are compared (multi-index hashing). A group is the four hexadecimal digits of one
+lead and stretch, which holds for records with fewer leads too; or two bits of each lead, which mends what one bad lead spoils.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cmelt.records.fingerprint import BITS_PER_WORD, FINGERPRINT_LEADS, STRETCHES, WORDS
+from cmelt.records.fingerprint import BITS_PER_WORD, FINGERPRINT_LEADS, STRETCHES, WORDS, measured_stretch
+from cmelt.records.record import Signal
+from cmelt.records.resemblance import resemblance
+
+if TYPE_CHECKING:
+    from cmelt.store.opened import Store
 
 #: Bits in which two full fingerprints may differ to be near; fewer where less was measured in both (`most_differing`).
 MOST_DIFFERING = 24
@@ -75,6 +81,18 @@ def overlap(first: Sequence[str], second: Sequence[str]) -> Pairs:
     return np.array(sorted(rows), dtype=np.int64).reshape(-1, 2)
 
 
+def confirm(first: Store, second: Store, pairs: Pairs) -> NDArray[np.float64]:
+    """How alike the stored signals of `pairs` [m, 2] (row of `first`, row of `second`) are; copies reach `LEAST_RESEMBLANCE`.
+
+    Only what both have measured is compared. Stores that crop longer records at different places hold different stretches
+    of them, which cannot be confirmed.
+    """
+    found = np.empty(len(pairs))
+    for place, (one, other) in enumerate(pairs.tolist()):
+        found[place] = resemblance(_measured(first, one), first.rate, _measured(second, other), second.rate)
+    return found
+
+
 def near_pairs(words: Words) -> Pairs:
     """Positions [pairs, 2] of the near ones among `words` [n, 16], the smaller first, sorted."""
     lanes = _Lanes(words)
@@ -110,14 +128,23 @@ class _Lanes:
     """Fingerprints as four 64-bit numbers each, with a mask of what was measured."""
 
     def __init__(self, words: Words) -> None:
-        self.bits = np.ascontiguousarray(words).view(np.uint64).reshape(len(words), -1)
-        self.mask = np.where(words != 0, np.uint16(0xFFFF), np.uint16(0)).view(np.uint64).reshape(len(words), -1)
+        lanes = WORDS * BITS_PER_WORD // 64
+        mask = np.where(words != 0, np.uint16(0xFFFF), np.uint16(0))
+        # A lane is one array, since looking rows up in it is what takes the time.
+        self.bits = np.ascontiguousarray(words.reshape(-1, lanes, 4)).view(np.uint64).reshape(-1, lanes).T.copy()
+        self.mask = np.ascontiguousarray(mask.reshape(-1, lanes, 4)).view(np.uint64).reshape(-1, lanes).T.copy()
 
-    def near(self, first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Whether the pairs of positions [m] and [m] are near."""
-        common = self.mask[first] & self.mask[second]
-        differing = np.bitwise_count((self.bits[first] ^ self.bits[second]) & common).sum(axis=1, dtype=np.int64)
-        return differing <= most_differing(np.bitwise_count(common).sum(axis=1, dtype=np.int64))
+    def near(self, first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Which of the pairs of positions [m] and [m] are near: places among the m."""
+        left = np.arange(first.size)
+        differing, common = np.zeros(first.size, dtype=np.int64), np.zeros(first.size, dtype=np.int64)
+        for bits, mask in zip(self.bits, self.mask, strict=True):
+            both = mask[first] & mask[second]
+            differing += np.bitwise_count((bits[first] ^ bits[second]) & both)
+            common += np.bitwise_count(both)
+            kept = np.flatnonzero(differing <= MOST_DIFFERING)  # most pairs are far apart in the first lanes already
+            left, first, second, differing, common = left[kept], first[kept], second[kept], differing[kept], common[kept]
+        return left[differing <= most_differing(common)]
 
 
 def _keys(words: Words) -> Iterator[tuple[Words, NDArray[np.int64]]]:
@@ -157,6 +184,13 @@ def _parts(counts: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
     places = np.flatnonzero(counts)
     ends = np.cumsum(counts[places]) // _PAIRS_AT_ONCE
     yield from (part for part in np.split(places, np.flatnonzero(np.diff(ends)) + 1) if part.size)
+
+
+def _measured(store: Store, row: int) -> Signal:
+    """Row `row` of `store` without padding, [leads, samples] mV."""
+    signal = store.millivolts([row])[0]
+    begin, end = measured_stretch(signal, store.rate)
+    return signal[:, begin : min(end, int(store.index["samples"].iloc[row]))]
 
 
 def _is_fingerprint(text: str) -> bool:
