@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from array_files import write_hdf5, write_matlab, write_npz, write_table
+from binary_files import write_dicom, write_edf, write_scp
 from cmelt.errors import RecordError
 from cmelt.records.readers import READERS, read_ecg
 from ecg_files import heart, write_wfdb
@@ -18,6 +19,9 @@ GOOD_FILES = {
     "MATLAB": lambda folder: write_matlab(folder / "good.mat", heart()),
     "HDF5": lambda folder: write_hdf5(folder / "good.h5", heart()),
     "NumPy": lambda folder: write_npz(folder / "good.npz", heart()),
+    "SCP-ECG": lambda folder: write_scp(folder / "good.scp", heart()),
+    "EDF": lambda folder: write_edf(folder / "good.edf", heart()),
+    "DICOM": lambda folder: write_dicom(folder / "good.dcm", heart()),
     "table": lambda folder: write_table(folder / "good.csv", heart()),
 }
 

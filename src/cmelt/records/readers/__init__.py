@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from cmelt.errors import RecordError
-from cmelt.records.readers import hdf5, matlab, numpy_file, physionet, table
+from cmelt.records.readers import aecg, dicom, edf, hdf5, matlab, muse, numpy_file, philips, physionet, scp, table
 from cmelt.records.readers.limits import gunzip, read_whole
 from cmelt.records.readers.options import NOTHING_GIVEN, ReadOptions
 from cmelt.records.record import Record
@@ -29,7 +29,7 @@ class Reader(Protocol):
 
 
 #: Asked in this order: WFDB first, which claims MATLAB files with a header beside them; text tables, without a mark, last.
-READERS: tuple[Reader, ...] = (physionet, matlab, hdf5, numpy_file, table)
+READERS: tuple[Reader, ...] = (physionet, matlab, hdf5, numpy_file, scp, edf, dicom, table, muse, philips, aecg)
 
 HEAD_BYTES = 4096
 
