@@ -12,6 +12,7 @@ from binary_files import write_dicom, write_edf, write_scp
 from cmelt.errors import RecordError
 from cmelt.records.readers import READERS, read_ecg
 from ecg_files import heart, write_wfdb
+from vendor_files import write_aecg, write_muse, write_philips
 
 #: For each reader, a writer of a good file of its format; a new reader needs one here.
 GOOD_FILES = {
@@ -22,6 +23,9 @@ GOOD_FILES = {
     "SCP-ECG": lambda folder: write_scp(folder / "good.scp", heart()),
     "EDF": lambda folder: write_edf(folder / "good.edf", heart()),
     "DICOM": lambda folder: write_dicom(folder / "good.dcm", heart()),
+    "GE MUSE XML": lambda folder: write_muse(folder / "good.xml", heart()),
+    "Philips Sierra XML": lambda folder: write_philips(folder / "good.xml", heart()),
+    "HL7 aECG": lambda folder: write_aecg(folder / "good.xml", heart()),
     "table": lambda folder: write_table(folder / "good.csv", heart()),
 }
 

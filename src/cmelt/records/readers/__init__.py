@@ -29,7 +29,7 @@ class Reader(Protocol):
 
 
 #: Asked in this order: WFDB first, which claims MATLAB files with a header beside them; text tables, without a mark, last.
-READERS: tuple[Reader, ...] = (physionet, matlab, hdf5, numpy_file, scp, edf, dicom, table, muse, philips, aecg)
+READERS: tuple[Reader, ...] = (physionet, matlab, hdf5, numpy_file, scp, edf, dicom, muse, philips, aecg, table)
 
 HEAD_BYTES = 4096
 
