@@ -15,7 +15,6 @@ from hypothesis.extra import numpy as arrays
 
 from cmelt.errors import StoreError
 from cmelt.publishing import rename
-from cmelt.records.record import LEADS
 from cmelt.records.standard import StandardRecord
 from cmelt.sources.ptb_xl import PtbXl
 from cmelt.store.layout import canonical_json, manifest_sha256, write_synced

@@ -228,6 +228,7 @@ def _prepare(source: Source, rate: float, store: StoreOptions) -> None:
             shard_records=store.shard_records,
             force=store.force,
             progress=progress,
+            dask=store.dask,
         )
     if prepared.shards_kept:
         say(f"kept {prepared.shards_kept} of {prepared.shards} shards from an interrupted run")

@@ -25,6 +25,13 @@ class StoreOptions:
     seconds: Annotated[float, typer.Option(help="Length of every record: shorter ones are padded, longer ones cropped.")] = 10.0
     crop: Annotated[Literal["first", "centre"], typer.Option(help="Which stretch of a longer record.")] = "first"
     workers: Annotated[int, typer.Option(min=1, help="Processes.", show_default="one a core")] = _cores()
+    dask: Annotated[
+        str | None,
+        typer.Option(
+            help="Address of a Dask scheduler (tcp://host:8786) whose workers do it; local: --workers processes here.",
+            show_default=False,
+        ),
+    ] = None
     shard_records: Annotated[int, typer.Option(min=1, help="Records a shard.")] = 512
     patient_key: Annotated[
         str,
