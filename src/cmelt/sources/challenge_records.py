@@ -37,12 +37,12 @@ class Found:
 
     Attributes:
         places: record name → path below the root, without extension and with "/"; sorted by name.
-        without_signal: records that a header or a RECORDS file names and that are not here whole.
+        incomplete: records of which there is a header, a signal or a name in a RECORDS file, and not header and signal.
         twice: names that lie in several folders; the first folder, in sorted order, is taken.
     """
 
     places: dict[str, str]
-    without_signal: frozenset[str]
+    incomplete: frozenset[str]
     twice: frozenset[str]
 
 
@@ -60,10 +60,10 @@ def find_records(root: Path, names: re.Pattern[str], *, header: bool = True) -> 
     places: dict[str, str] = {}
     lacking: set[str] = set()
     copies: Counter[str] = Counter()
-    for folder, files in _folders(root):
+    for folder, files in folders_below(root):
         signals = {name for name, suffix in map(os.path.splitext, files) if suffix in _SIGNAL_SUFFIXES}
         headers = {name for name, suffix in map(os.path.splitext, files) if suffix == ".hea"}
-        named = {name for name in (headers if header else signals) if names.fullmatch(name)}
+        named = {name for name in (headers | signals if header else signals) if names.fullmatch(name)}
         if header and "RECORDS" in files:
             named |= {name for name in _listed(Path(folder) / "RECORDS") if names.fullmatch(name)}
         below = Path(os.path.relpath(folder, root))
@@ -136,7 +136,7 @@ def record_stamp(folder: str, entry: Entry) -> str:
     return file_stamp(*(Path(f"{stem}{suffix}") for suffix in (".hea", *_SIGNAL_SUFFIXES)))
 
 
-def _folders(root: Path) -> Iterator[tuple[str, list[str]]]:
+def folders_below(root: Path) -> Iterator[tuple[str, list[str]]]:
     """Each folder below `root` with its files, sorted; links are followed, each folder once."""
     seen: set[tuple[int, int]] = set()
     for folder, below, files in os.walk(root, onerror=_refuse, followlinks=True):

@@ -58,7 +58,7 @@ class Cinc2021:
         title="PhysioNet/CinC Challenge 2021 (1.0.3)",
         records=88_253,
         signals="12 leads, 257, 500 and 1000 Hz, 5 s to 30 min",
-        gigabytes=6.0,
+        gigabytes=13.4,
         licence="CC BY 4.0",
         where="https://physionet.org/content/challenge-2021/1.0.3/",
         citation="Reyna, Sadr, Gu, Perez Alday, Liu, Seyedi, Shah, Clifford: Will Two Do? Varying Dimensions in "
@@ -84,11 +84,12 @@ class Cinc2021:
             SourceError: no record of the wanted parts is here, or PTB-XL's table cannot be read.
         """
         root = Path(self.folder)
-        require_files(self.about, root)
+        require_files(self.about, root, ())
         found = find_records(root, RECORD_NAME)
         wanted = {name: place for name, place in found.places.items() if self._wants(name)}
-        lacking = sum(self._wants(name) for name in found.without_signal)
+        lacking = sum(self._wants(name) for name in found.incomplete)
         if not wanted:
+            require_files(self.about, root)
             fault = f"no record of {', '.join(self.parts) or 'the Challenge'} has both header and signal here"
             raise SourceError(root, fault, "give the folder that holds `training`, or one of its parts")
         known = _ptb_xl_rows(self.ptb_xl_table) if self.ptb_xl_table else {}

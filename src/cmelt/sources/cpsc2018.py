@@ -15,7 +15,7 @@ from typing import ClassVar
 from cmelt.errors import SourceError
 from cmelt.records.record import Record
 from cmelt.sources.about import About, require_files
-from cmelt.sources.challenge_records import find_records, read_comments, read_record, record_stamp
+from cmelt.sources.challenge_records import find_records, folders_below, read_comments, read_record, record_stamp
 from cmelt.sources.entry_table import EntryTable
 from cmelt.sources.snomed import REPORT_OPENING, snomed_labels
 from cmelt.sources.source import Entry, Listing
@@ -45,7 +45,7 @@ class Cpsc2018:
         title="CPSC2018 (China Physiological Signal Challenge 2018, its open records)",
         records=6_877,
         signals="12 leads, 500 Hz, 6 to 60 s",
-        gigabytes=1.5,
+        gigabytes=1.3,
         licence="open for research, as the challenge published it; CC BY 4.0 in the CinC Challenge's copy",
         where="http://2018.icbeb.org/Challenge.html, or training/cpsc_2018 of https://physionet.org/content/challenge-2021/1.0.3/",
         citation="Liu, Liu, Zhao, Zhang, Wu, Xu, et al.: An Open Access Database for Evaluating the Algorithms of "
@@ -69,16 +69,18 @@ class Cpsc2018:
             SourceError: signals, or both headers and REFERENCE.csv, are missing; a table or list that cannot be read.
         """
         root = Path(self.folder)
-        require_files(self.about, root, ("**/A*.mat",))
+        require_files(self.about, root, ())
         headers = find_records(root, RECORD_NAME)
         lists = read_split_lists(self.splits, RECORD_NAME, [one.name for one in CPSC2018]) if self.splits else None
         if headers.places:
-            places, lacking = headers.places, set(headers.without_signal)
+            places, lacking = headers.places, set(headers.incomplete)
             describe = _from_header(root)
             layout = "headers of the CinC Challenge"
         else:
-            classes = _read_references(root, self.about)
             signals = find_records(root, RECORD_NAME, header=False).places
+            if not signals:
+                require_files(self.about, root, ("**/A*.mat", f"**/{REFERENCE}"))
+            classes = _read_references(root, self.about)
             places, lacking = {name: place for name, place in signals.items() if name in classes}, classes.keys() - signals.keys()
             describe = _from_reference(classes)
             layout = REFERENCE
@@ -125,9 +127,11 @@ def _from_reference(classes: Mapping[str, tuple[int, ...]]) -> _Describe:
 
 def _read_references(root: Path, about: About) -> dict[str, tuple[int, ...]]:
     """Record → its class numbers, from every REFERENCE.csv below `root`: one for all, or one in each training set's folder."""
-    require_files(about, root, (f"**/{REFERENCE}",))
+    paths = [Path(folder) / REFERENCE for folder, files in folders_below(root) if REFERENCE in files]
+    if not paths:
+        require_files(about, root, ("**/A*.hea", f"**/{REFERENCE}"))
     classes: dict[str, tuple[int, ...]] = {}
-    for path in sorted(root.glob(f"**/{REFERENCE}")):
+    for path in paths:
         for number, row in enumerate(read_csv(path, ("Recording", *_LABEL_COLUMNS)).to_dict("records"), start=2):
             name, where = str(row["Recording"]).strip(), f"{path} (row {number})"
             if not RECORD_NAME.fullmatch(name):

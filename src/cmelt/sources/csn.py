@@ -41,7 +41,7 @@ class Csn:
         records=45_152,
         patients=45_152,
         signals="12 leads, 500 Hz, 10 s",
-        gigabytes=2.3,
+        gigabytes=5.5,
         licence="CC BY 4.0",
         where="https://physionet.org/content/ecg-arrhythmia/1.0.0/",
         citation="Zheng, Guo, Chu: A large scale 12-lead electrocardiogram database for arrhythmia study (version 1.0.0). "
@@ -62,14 +62,15 @@ class Csn:
             SourceError: no record is here, or a list cannot be read.
         """
         root = Path(self.folder)
-        require_files(self.about, root)
+        require_files(self.about, root, ())
         found = find_records(root, RECORD_NAME)
         lists = read_split_lists(self.splits, RECORD_NAME, MERL_CSN) if self.splits else None
-        places, lacking = found.places, len(found.without_signal)
+        places, lacking = found.places, len(found.incomplete)
         if lists is not None:
             lacking = sum(name not in places for name in lists.splits)
             places = {name: place for name, place in places.items() if name in lists.splits}
         if not places:
+            require_files(self.about, root)
             fault = f"none of the {lacking} records that the lists name is here" if lists else "no record is here whole"
             raise SourceError(root, fault, "give the folder that holds WFDBRecords")
         entries = EntryTable.collect(_entry(root, name, place, lists) for name, place in places.items())
