@@ -23,18 +23,28 @@ def inspect(
     full: Annotated[bool, typer.Option("--full", help="Check the SHA-256 of every file, not their sizes alone.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON, with all classes.")] = False,
     html: Annotated[bool, typer.Option("--html", help="Write a page to look at: distributions, quality, reports, ECGs.")] = False,
-    out: Annotated[Path | None, typer.Option("--out", help="The page; STORE.html beside the store unless given.")] = None,
+    overlap: Annotated[
+        Path | None, typer.Option("--overlap", help="Another store: which of its records and patients are in STORE?", metavar="B")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="The page (STORE.html unless given); with --overlap, a CSV of the copies.")
+    ] = None,
 ) -> None:
-    """Say what a store holds, and what was left out and why.
+    """Say what a store holds, and what was left out and why; what another store has in common with it.
 
-    Example: cmelt inspect ptbxl100 --html
+    Examples: cmelt inspect ptbxl100 --html, cmelt inspect cinc100 --overlap ptbxl100
     """
     from cmelt.inspection.facts import facts_of
     from cmelt.store.opened import open_store
 
-    if out is not None and not html:
-        raise typer.BadParameter("--out says where the page goes: give --html too", param_hint="--out")
+    if out is not None and not (html or overlap):
+        raise typer.BadParameter("--out says where a page or a list goes: give --html or --overlap too", param_hint="--out")
+    if html and overlap:
+        raise typer.BadParameter("give one of --html and --overlap", param_hint="--overlap")
     opened = open_store(store, verify="full" if full else "sizes")
+    if overlap is not None:
+        _print_overlap(opened, open_store(overlap, verify="full" if full else "sizes"), out, as_json)
+        return
     if html:
         print(_write_page(opened, out or store.absolute().with_name(store.absolute().name + ".html")))
         return
@@ -47,18 +57,55 @@ def inspect(
 
 def _write_page(store: Store, path: Path) -> Path:
     """The data report at `path`, whole or not at all."""
-    from cmelt.errors import StoreError
     from cmelt.inspection.page import data_report
 
+    return _write(path, data_report(store))
+
+
+def _write(path: Path, content: str) -> Path:
+    from cmelt.errors import StoreError
+
     staged = path.with_name(f".{path.name}.part")
-    page = data_report(store)
     try:
-        staged.write_text(page, encoding="utf-8")
+        staged.write_text(content, encoding="utf-8")
         staged.replace(path)
     except OSError as error:
         staged.unlink(missing_ok=True)
         raise StoreError(path, f"cannot be written: {error.strerror}", "choose another --out") from error
     return path
+
+
+def _print_overlap(first: Store, second: Store, out: Path | None, as_json: bool) -> None:
+    """What of `second` is inside `first`, counted; the copies one by one in a CSV where one is asked for."""
+    import csv
+    from io import StringIO
+
+    from cmelt.inspection.overlap import overlap_of
+
+    found = overlap_of(first, second)
+    if out is not None:
+        lines = StringIO()
+        table = csv.writer(lines, lineterminator="\n")
+        table.writerow(["record_in_a", "split_in_a", "record_in_b", "split_in_b", "resemblance"])
+        for (one, other), alike in zip(found.pairs.tolist(), found.resemblance.tolist(), strict=True):
+            ours, theirs = first.index.iloc[one], second.index.iloc[other]
+            table.writerow([ours["record"], ours["split"], theirs["record"], theirs["split"], f"{alike:.4f}"])
+        _write(out, lines.getvalue())
+    facts = {"a": str(first.path), "b": str(second.path), "records_of_b": len(second)} | found.as_json()
+    if as_json:
+        print_json(facts)
+        return
+    print(f"{facts['copies']} of {len(second)} records of {second.path.name} are in {first.path.name} (the same signal)")
+    for splits, count in facts["copies_by_split"].items():
+        ours_split, _, theirs_split = splits.partition("/")
+        print(f"  {count} of its {theirs_split} records are in the {ours_split} split")
+    if found.patients_comparable or facts["records_of_known_patients"]:
+        print(f"{facts['records_of_known_patients']} of its records are of patients who are in {first.path.name}")
+    if not found.patients_comparable:
+        print("patients cannot be compared by name: other source or other patient key")
+    unknown = found.without_fingerprint
+    if any(unknown):
+        print(f"{unknown[0]} and {unknown[1]} records are too short or have too few leads to be compared")
 
 
 def _print_tables(facts: dict[str, Any]) -> None:
