@@ -23,9 +23,9 @@ NAME = "WFDB"
 
 _GZIP = b"\x1f\x8b"
 #: name, perhaps "/" and a number of segments, a number of signals, perhaps a rate.
-_RECORD_LINE = re.compile(rb"^[^\s,;<{]+[ \t]+\d+([ \t]+[\d.]|[ \t]*$)")
+_RECORD_LINE = re.compile(rb"^[\w./-]+[ \t]+\d+([ \t]+[\d.]|[ \t]*$)")
 #: A signal file and its format, or a segment and its length.
-_NEXT_LINE = re.compile(rb"^(~|[^\s,;<{]+\.[\w.]+[ \t]+\d+([x:+]\d+)*([ \t]|$)|[^\s,;<{]+[ \t]+\d+[ \t]*$)")
+_NEXT_LINE = re.compile(rb"^(~|[\w.-]+\.[\w.]+[ \t]+\d+([x:+]\d+)*([ \t]|$)|[\w.-]+[ \t]+\d+[ \t]*$)")
 
 
 def recognises(path: Path, head: bytes) -> bool:
@@ -52,7 +52,8 @@ def read(path: Path, options: ReadOptions = NOTHING_GIVEN) -> Record:
     leads, rate, signal = read_all(header, header_path, options)
     refuse_impossible_amplitude(signal, str(header_path))
     said = remarks(header.comments, identity=options.identity)
-    record = Record(signal, rate, leads, header.name, origin=str(header_path))
+    name = header.name.removesuffix(".mat").removesuffix(".dat")  # the Georgia records of the Challenges name the file here
+    record = Record(signal, rate, leads, name, origin=str(header_path))
     return replace(record, age=said.age, sex=said.sex, labels=said.labels, report=said.report, patient=said.patient)
 
 
@@ -64,7 +65,7 @@ def _looks_like_header(head: bytes, *, strictly: bool) -> bool:
     if not strictly:
         fields = body[0].split()
         return head.startswith(b"#") or (len(fields) >= 2 and fields[1].isdigit())
-    return len(body) >= 2 and bool(_RECORD_LINE.match(body[0]) and _NEXT_LINE.match(body[1]))
+    return b"\0" not in head and len(body) >= 2 and bool(_RECORD_LINE.match(body[0]) and _NEXT_LINE.match(body[1]))
 
 
 def _header_beside(path: Path) -> Path | None:

@@ -15,6 +15,8 @@ _KEY = re.compile(r"<\s*([\w .]{1,40}?)\s*>\s*:?|(?:^|(?<=\s\s))([A-Za-z][\w ]{0
 _AGE = re.compile(r"^>?\s*(\d{1,3}(?:\.\d+)?)\s*(?:y|yr|yrs|year|years)?\.?$", re.IGNORECASE)
 _SEXES: Mapping[str, str] = {"m": "male", "male": "male", "f": "female", "female": "female"}
 _PATIENT_KEYS = ("subject_id", "subject id", "patient_id", "patient id", "patientid", "patient", "mrn")
+#: What names a person is no finding, wherever it stands.
+_PERSONAL = (*_PATIENT_KEYS, "name", "patient name", "last name", "first name", "date of birth", "birth date", "dob")
 _DIAGNOSES = ("diagnoses", "diagnosis")
 _NOTHING_SAID = ("", "none", "(none)", "unknown", "n/a", "nan", "?")
 
@@ -37,8 +39,8 @@ def remarks(comments: Sequence[str], *, identity: bool) -> Remarks:
     listing = False
     for comment in comments:
         keys = list(_KEY.finditer(comment))
-        # Below "<diagnoses>:" a line such as "Rhythm: sinus" is a finding; only a bracketed key ends the list.
-        if listing and not any(key[1] for key in keys):
+        # Below "<diagnoses>:" a line such as "Rhythm: sinus" is a finding; only a bracketed or a personal key ends the list.
+        if listing and not any(key[1] or key[2].lower() in _PERSONAL for key in keys):
             findings.append(comment)
             continue
         ends = [following.start() for following in keys[1:]] + [len(comment)]

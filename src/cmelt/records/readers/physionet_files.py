@@ -139,7 +139,7 @@ def _content(file: SignalFile, frames: int) -> Bytes:
         if frames and file.format not in FLAC_BITS:
             # One more than there should be, so that too many are noticed; never more than any ECG has.
             most = min(most, start + LAYOUTS[file.format].bytes_of(frames * file.per_frame)[1] + 1)
-        unpacked = np.frombuffer(gunzip(read_whole(file.path), file.path, most), dtype=np.uint8)
+        unpacked = np.frombuffer(gunzip(read_whole(file.path, min(file.size, LARGEST_FILE)), file.path, most), dtype=np.uint8)
         return unpacked[start:]
     if file.size - start > LARGEST_FILE:
         raise RecordError(file.path, f"is larger than {LARGEST_FILE >> 20} MiB", "no ECG is: cut the record")

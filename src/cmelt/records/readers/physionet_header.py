@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cmelt.errors import RecordError
@@ -24,8 +24,8 @@ _FILE_NAME = re.compile(r"^[^/\\\x00]+$")
 _LINE_END = re.compile(r"\r\n|\n|\r")
 
 MOST_LEADS = 128
-#: Hours of a monitor that started anew every minute.
-MOST_SEGMENTS = 2000
+#: A monitor that started anew every minute for half a day.
+MOST_SEGMENTS = 1000
 LONGEST_HEADER = 1 << 20
 
 #: Names a stretch of a multi-segment record in which nothing was recorded, and the file of a layout's signals.
@@ -112,7 +112,11 @@ def read_header(path: Path) -> Header:
         return Header(name, rate, frames, count, (), tuple(_segment_line(line, path) for line in body[1:]), comments)
     if described != count:
         raise RecordError(path, f"announces {count} signals and describes {described}", "the header is incomplete or altered")
-    return Header(name, rate, frames, count, tuple(_signal_line(line, path) for line in body[1:]), (), comments)
+    signals = tuple(_signal_line(line, path) for line in body[1:])
+    if all((line.initial, line.checksum) == (0, 0) for line in signals):
+        # Programs that do not compute them write zeros: nothing is stated then.
+        signals = tuple(replace(line, checksum=None) for line in signals)
+    return Header(name, rate, frames, count, signals, (), comments)
 
 
 def header_text(path: Path) -> str:

@@ -86,8 +86,8 @@ def scaled_lead(header: Header, row: int, name: str, options: ReadOptions, where
         )
     if line.gain == 0:
         raise RecordError(where, "a gain of 0, which means uncalibrated: the amplitude is unknown", "state the gain")
-    if not 0 < line.gain < 1e12:
-        raise RecordError(where, f"a gain of {line.gain:g}", "it must be a positive number of steps per unit")
+    if not 1e-12 < line.gain < 1e12:
+        raise RecordError(where, f"a gain of {line.gain:g}", "it must be a positive number of steps per unit, and no absurd one")
     # Where the unit is left out it is mV, by the format's definition; unless the caller knows better.
     units = options.unit or "mV" if line.units is None else settle_unit(line.units, options, where)
     return Lead(row, name, line.gain, line.baseline, units_per_millivolt(units, where))
