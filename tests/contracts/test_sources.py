@@ -14,6 +14,7 @@ from challenge_files import write_challenge
 from cmelt.errors import RecordError
 from cmelt.records.record import LEADS
 from cmelt.sources import SOURCES, SPLITS, Source
+from code_files import write_code_15, write_code_test
 from ecg_files import heart, write_ptb_xl, write_wfdb
 from ludb_files import write_ludb
 from mimic_files import studies, write_mimic
@@ -49,6 +50,8 @@ BUILDERS = {
     "cinc2021": three_of_the_challenge("cinc2021", ("g1/I0001", "g1/I0003", "g1/I0075")),
     "cpsc2018": three_of_the_challenge("cpsc2018", ("g1/A0001", "g1/A0002", "g2/A6877")),
     "csn": three_of_the_challenge("csn", ("WFDBRecords/01/010/JS00001", "WFDBRecords/01/010/JS00002", "WFDBRecords/02/JS45551")),
+    "code-15": lambda tmp_path: class_of("code-15")(str(write_code_15(tmp_path))),
+    "code-test": lambda tmp_path: class_of("code-test")(str(write_code_test(tmp_path))),
     "folder": a_folder,
     "ludb": lambda tmp_path: class_of("ludb")(str(write_ludb(tmp_path))),
     "mimic-iv-ecg": lambda tmp_path: class_of("mimic-iv-ecg")(str(write_mimic(tmp_path, studies(4)))),

@@ -13,6 +13,8 @@ SOURCES: Mapping[str, str] = {
     "cinc2021": "cmelt.sources.cinc2021:Cinc2021",
     "cpsc2018": "cmelt.sources.cpsc2018:Cpsc2018",
     "csn": "cmelt.sources.csn:Csn",
+    "code-15": "cmelt.sources.code_15:Code15",
+    "code-test": "cmelt.sources.code_test:CodeTest",
     "ludb": "cmelt.sources.ludb:Ludb",
     "folder": "cmelt.sources.folder:Folder",
     "simulated": "cmelt.sources.simulated:Simulated",

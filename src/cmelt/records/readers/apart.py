@@ -28,7 +28,7 @@ from cmelt.errors import RecordError
 from cmelt.records.readers.limits import LARGEST_FILE, MOST_VALUES
 
 #: Seconds that a file may take, beside one for every 20 MB of it.
-PATIENCE = 3.0
+PATIENCE = 2.0
 _START = 60.0
 _BYTES_A_SECOND = 20e6
 _LONGEST_DESCRIPTION = 1 << 24

@@ -59,7 +59,7 @@ def record_from(array: NDArray[Any], stated: Stated, options: ReadOptions, path:
     per_millivolt = units_per_millivolt(settle_unit(stated.unit, options, where), where)
     signal = np.empty(upright.shape, dtype=np.float32)
     for row, numbers in enumerate(upright):  # lead by lead: no second copy of the whole in float64
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             signal[row] = numbers.astype(np.float64) / per_millivolt
         if np.isinf(signal[row]).any():
             raise RecordError(where, "holds infinite values", "write NaN where nothing was measured")
