@@ -43,6 +43,7 @@ class PlantedEmbedder:
     samples: int = SAMPLES
     leads: tuple[str, ...] = LEADS
     identity: str = "planted"
+    seen: tuple[str, ...] = ()
     calls: list[int] = field(default_factory=list)
 
     def embed_ecgs(self, millivolts):

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from cmelt.errors import StoreError
 from cmelt.evaluation.contamination import check_unseen, overlap_with_training
+from cmelt.evaluation.evaluate import evaluate_tasks
+from cmelt.evaluation.protocol import Protocol
+from cmelt.records.fingerprint import fingerprint
+from cmelt.records.record import LEADS, Record
+from cmelt.records.resample import resample
+from ecg_files import heart
 
-from .conftest import planted_store
+from .conftest import PlantedEmbedder, planted_store, planted_task
 
 
 def first(store, split):
@@ -48,3 +55,52 @@ def test_asking_for_the_training_split_itself_compares_only_the_others():
     store.index.loc[first(store, "test"), "fingerprint"] = store.index.loc[first(store, "train"), "fingerprint"]
     with pytest.raises(StoreError):
         check_unseen(store, ("train", "test"))
+
+
+def real_store():
+    """A planted store whose records are beats with fingerprints of their own."""
+    store = planted_store(60)
+    store.rate, store.samples = 100.0, 1000
+    store.signal = np.stack([heart(row) for row in range(60)])
+    store.index["fingerprint"] = [fingerprint(Record(signal, 100.0, LEADS)) for signal in store.signal]
+    return store
+
+
+def test_a_copy_at_another_gain_and_rate_is_found_and_a_near_fingerprint_alone_is_not_a_copy():
+    store = real_store()
+    train, test = first(store, "train"), first(store, "test")
+    store.signal[test] = 1.7 * resample(resample(store.signal[train], 100.0, 257.0), 257.0, 100.0)[:, :1000]
+    store.index.loc[test, "fingerprint"] = fingerprint(Record(store.signal[test], 100.0, LEADS))
+    assert overlap_with_training(store, ("test",)).rows.tolist() == [test]
+    other = heart(999)
+    near = store.index.loc[train, "fingerprint"]
+    store.signal[test] = other
+    store.index.loc[test, "fingerprint"] = near[:-1] + ("0" if near[-1] != "0" else "1")
+    assert overlap_with_training(store, ("test",)).records == 0
+
+
+def test_what_the_model_was_trained_on_is_refused_in_any_store():
+    store = real_store()
+    test = first(store, "test")
+    seen = [store.index.loc[test, "fingerprint"]]
+    assert overlap_with_training(store, ("test",), seen).rows.tolist() == [test]
+    assert overlap_with_training(store, ("validation",), seen).records == 0
+    training = store.index.loc[store.rows("train"), "fingerprint"].tolist()
+    check_unseen(store, ("validation", "test"), training)
+    with pytest.raises(StoreError, match="known from training"):
+        check_unseen(store, ("train",), training)
+
+
+def test_known_records_are_left_out_where_that_is_asked_for_and_the_results_say_so():
+    store, task = planted_store(), planted_task()
+    test = first(store, "test")
+    store.index.loc[test, "fingerprint"] = "copied"
+    model = PlantedEmbedder(seen=("copied",))
+    with pytest.raises(StoreError, match="--leave-out-known"):
+        evaluate_tasks(model, PlantedEmbedder(blind=True), store, [task], Protocol((), bootstrap=20))
+    whole = len(store.rows(*task.splits))
+    (result,) = evaluate_tasks(
+        model, PlantedEmbedder(blind=True), store, [task], Protocol((), bootstrap=20, leave_out_known=True)
+    )
+    assert result.records == whole - 1
+    assert any("1 records that training has seen" in note for note in result.notes)

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from cmelt.checkpoints.model_folder import read_model
+from cmelt.checkpoints.seen import read_seen
 from cmelt.errors import CheckpointError
 from cmelt.model.cmelt import CMeltModel
 from cmelt.records.record import LEADS
@@ -30,12 +31,14 @@ class ModelEmbedder:
 
     Attributes:
         identity: SHA-256 of the weights; ends in "-random" for the control with fresh weights.
+        seen: fingerprints of the records it was trained on.
     """
 
     model: CMeltModel
     tokenizer: PreTrainedTokenizerBase
     identity: str
     device: torch.device
+    seen: tuple[str, ...] = ()
 
     @property
     def rate(self) -> float:
@@ -91,7 +94,7 @@ def load_embedder(run: str | Path, *, random: bool = False, seed: int = 0, devic
     if random:
         model, identity = random_model(model, seed), f"{identity[:16]}-random-{seed}"
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    return ModelEmbedder(model.to(place), load_tokenizer(folder), identity, place)
+    return ModelEmbedder(model.to(place), load_tokenizer(folder), identity, place, read_seen(folder))
 
 
 def load_model(run: str | Path) -> CMeltModel:

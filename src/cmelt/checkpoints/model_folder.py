@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from cmelt import __version__
+from cmelt.checkpoints.seen import write_seen
 from cmelt.errors import CheckpointError
 from cmelt.model.cmelt import CMeltModel
 from cmelt.model.configuration import CMeltConfig
@@ -21,12 +23,20 @@ if TYPE_CHECKING:
 WEIGHTS = "model.safetensors"
 
 
-def save_model(model: CMeltModel, tokenizer: PreTrainedTokenizerBase, folder: Path, details: dict[str, Any], card: str) -> None:
-    """Publish weights, configuration, tokenizer and card as one folder."""
+def save_model(
+    model: CMeltModel,
+    tokenizer: PreTrainedTokenizerBase,
+    folder: Path,
+    details: dict[str, Any],
+    card: str,
+    seen: Iterable[str] = (),
+) -> None:
+    """Publish weights, configuration, tokenizer, card, and the fingerprints of what it has `seen`, as one folder."""
     with published(folder, {"kind": "cmelt model", "version": __version__, **details}, replace=True) as staging:
         write_weights(model, staging)
         tokenizer.save_pretrained(staging)
         (staging / "README.md").write_text(card, encoding="utf-8")
+        write_seen(seen, staging)
 
 
 def write_weights(model: CMeltModel, folder: Path) -> None:

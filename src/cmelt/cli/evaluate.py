@@ -35,6 +35,9 @@ def evaluate(
     examples: Annotated[
         bool, typer.Option("--examples/--no-examples", help="Whether the report shows ECGs with their report texts.")
     ] = True,
+    leave_out_known: Annotated[
+        bool, typer.Option("--leave-out-known", help="Leave out records that training has seen, which are refused otherwise.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
 ) -> None:
     """Measure a model: zero-shot and linear probe, with patient intervals, beside a random-weights control.
@@ -50,7 +53,7 @@ def evaluate(
 
     folder = out or _default_folder(run)
     check_replaceable(folder)
-    protocol = Protocol(_numbers(fractions) if probe else (), draws, bootstrap, seed, _words(splits))
+    protocol = Protocol(_numbers(fractions) if probe else (), draws, bootstrap, seed, _words(splits), leave_out_known)
     store = open_store(data)
     tasks = _tasks(task, store)
     embedder, control = load_embedder(run), load_embedder(run, random=True, seed=seed)

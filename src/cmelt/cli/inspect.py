@@ -91,7 +91,7 @@ def _print_overlap(first: Store, second: Store, out: Path | None, as_json: bool)
             ours, theirs = first.index.iloc[one], second.index.iloc[other]
             table.writerow([ours["record"], ours["split"], theirs["record"], theirs["split"], f"{alike:.4f}"])
         _write(out, lines.getvalue())
-    facts = {"a": str(first.path), "b": str(second.path), "records_of_b": len(second)} | found.as_json()
+    facts: dict[str, Any] = {"a": str(first.path), "b": str(second.path), "records_of_b": len(second)} | found.as_json()
     if as_json:
         print_json(facts)
         return

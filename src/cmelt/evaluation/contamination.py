@@ -1,47 +1,86 @@
-"""Are the evaluated records really unseen? Exact signal fingerprints and patients are compared with the training split."""
+"""Are the evaluated records really unseen? Compared with the store's training split, and with what the model was trained on."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from cmelt.errors import StoreError
-from cmelt.evaluation.embedder import EvaluationStore
+from cmelt.evaluation.embedder import EvaluationStore, Rows
+from cmelt.records.resemblance import LEAST_RESEMBLANCE, resemblance
+from cmelt.store.copies import overlap
 
 
 @dataclass(frozen=True)
 class Overlap:
-    """How many evaluated records are known from training: by identical signal, and by patient."""
+    """Evaluated records that are known from training.
 
-    records: int
+    Attributes:
+        rows: theirs, ascending.
+        signals: how many are copies of a training signal.
+        patients: patients of evaluated records who are in the store's training split.
+    """
+
+    rows: Rows
     signals: int
     patients: int
 
+    @property
+    def records(self) -> int:
+        """How many records are known."""
+        return len(self.rows)
 
-def overlap_with_training(store: EvaluationStore, splits: Sequence[str]) -> Overlap:
-    """Count evaluated records whose fingerprint or patient also occurs in the store's training split.
 
-    Records without a fingerprint or patient ("") can be told apart by neither and count as unseen.
+def overlap_with_training(store: EvaluationStore, splits: Sequence[str], seen: Sequence[str] = ()) -> Overlap:
+    """Records of `splits` whose signal or patient is in the store's training split, or whose signal is among `seen`.
+
+    Copies are found by fingerprints, whatever their rate and gain, and confirmed by their signals where both are in the store;
+    those of a model trained elsewhere cannot be, and count. Records without a fingerprint or patient ("") count as unseen. The
+    training split itself is compared with `seen` alone.
+
+    Args:
+        seen: fingerprints of the model's training records.
     """
     index = store.index
-    training, evaluated = index[index["split"] == "train"], index[index["split"].isin(list(splits))]
-    shared = {}
-    for column in ("fingerprint", "patient"):
-        known = set(training[column]) - {""}
-        shared[column] = evaluated[column].isin(known)
-    both = shared["fingerprint"] | shared["patient"]
-    return Overlap(int(both.sum()), int(shared["fingerprint"].sum()), int(evaluated.loc[shared["patient"], "patient"].nunique()))
+    prints = index["fingerprint"].fillna("").to_numpy(dtype=object)
+    evaluated, training = store.rows(*splits), store.rows("train")
+    judged = np.setdiff1d(evaluated, training)
+    copies, told_apart = _copies_within(store, prints, training, judged)
+    near_seen = overlap(list(seen), prints[evaluated].tolist())[:, 1]
+    copies |= set(evaluated[near_seen].tolist()) - told_apart
+    patients = index["patient"].fillna("").to_numpy(dtype=object)
+    known = set(patients[training]) - {""}
+    shared = np.array([row for row in judged.tolist() if patients[row] in known], dtype=np.int64)
+    rows = np.union1d(np.array(sorted(copies), dtype=np.int64), shared)
+    return Overlap(rows, len(copies), len(set(patients[shared])))
 
 
-def check_unseen(store: EvaluationStore, splits: Sequence[str]) -> None:
-    """Refuse to evaluate records that training has seen. Raises StoreError with counts.
-
-    The training split itself may be asked for (a dataset the model was never trained on); then there is nothing to compare.
-    """
-    overlap = overlap_with_training(store, [split for split in splits if split != "train"])
-    if overlap.records:
+def check_unseen(store: EvaluationStore, splits: Sequence[str], seen: Sequence[str] = ()) -> None:
+    """Refuse to evaluate records that training has seen. Raises StoreError with counts."""
+    found = overlap_with_training(store, splits, seen)
+    if found.records:
         fault = (
-            f"{overlap.records} of the records to evaluate are known from its training split "
-            f"({overlap.signals} identical signals, {overlap.patients} shared patients)"
+            f"{found.records} of the records to evaluate are known from training "
+            f"({found.signals} identical signals, {found.patients} shared patients)"
         )
-        raise StoreError("store", fault, "prepare it again with splits by patient; identical signals must share a split")
+        raise StoreError("store", fault, "leave them out with --leave-out-known, or evaluate on other records")
+
+
+def _copies_within(
+    store: EvaluationStore, prints: NDArray[np.object_], training: Rows, judged: Rows
+) -> tuple[set[int], set[int]]:
+    """Rows of `judged` that are a copy of one of `training`, and those that are only near one by fingerprint."""
+    near = overlap(prints[training].tolist(), prints[judged].tolist())
+    pairs = [(int(training[a]), int(judged[b])) for a, b in near.tolist()]
+    copies = {row for first, row in pairs if _same(store, prints, first, row)}
+    return copies, {row for _, row in pairs} - copies
+
+
+def _same(store: EvaluationStore, prints: NDArray[np.object_], first: int, second: int) -> bool:
+    if prints[first] == prints[second]:
+        return True
+    one, other = store.millivolts([first, second])
+    return resemblance(one, store.rate, other, store.rate) >= LEAST_RESEMBLANCE

@@ -30,6 +30,10 @@ class Embedder(Protocol):
     def leads(self) -> tuple[str, ...]: ...
     @property
     def identity(self) -> str: ...
+    @property
+    def seen(self) -> Sequence[str]:
+        """Fingerprints of the records it was trained on."""
+        ...
 
     def embed_ecgs(self, millivolts: NDArray[np.float32]) -> Vectors:
         """[n, leads, samples] millivolts → [n, D] unit vectors."""

@@ -12,8 +12,8 @@ import cmelt
 from cmelt.errors import ConfigError, StoreError
 from cmelt.evaluation import examples, metrics, zero_shot
 from cmelt.evaluation.comparison import Bench, shuffled_figure, text_only_figure
-from cmelt.evaluation.contamination import check_unseen
-from cmelt.evaluation.embedder import Embedder, EvaluationStore, Progress, check_fit, embed_rows
+from cmelt.evaluation.contamination import check_unseen, overlap_with_training
+from cmelt.evaluation.embedder import Embedder, EvaluationStore, Progress, Rows, check_fit, embed_rows
 from cmelt.evaluation.probes import fit_probes
 from cmelt.evaluation.protocol import Protocol, Report, Sample, rows_of, sample_of
 from cmelt.evaluation.results import ClassCount, Comparison, Results
@@ -24,12 +24,14 @@ PERMUTATIONS = 200
 
 @dataclass(frozen=True)
 class _Question:
-    """A task with the splits it is asked of, the evaluated records, and those probes may learn from."""
+    """A task with the splits it is asked of, the evaluated records, those probes may learn from, and how many were
+    left out because training has seen them."""
 
     task: Task
     splits: tuple[str, ...]
     tested: Sample
     training: Sample
+    left_out: int
 
 
 def evaluate(
@@ -74,18 +76,40 @@ def evaluate_tasks(
         )
     check_fit(embedder, store)
     samples = [rows_of(store, task, protocol) for task in tasks]
-    for splits, _, _ in samples:
-        check_unseen(store, splits)
+    samples, left_out = _unseen(embedder, store, samples, protocol)
     needed = np.unique(np.concatenate([rows for _, evaluated, training in samples for rows in (evaluated, training)]))
     embedded = {}
     for word, side in (("model", embedder), ("random control", control)):
         embedded[word] = embed_rows(side, store, needed, progress=_stage(progress, f"embedding, {word}"))
     results = []
-    for task, (splits, evaluated, training) in zip(tasks, samples, strict=True):
+    for task, (splits, evaluated, training), known in zip(tasks, samples, left_out, strict=True):
         parts = [sample_of(store, task, rows, needed, embedded) for rows in (evaluated, training)]
-        question = _Question(task, splits, parts[0], parts[1])
+        question = _Question(task, splits, parts[0], parts[1], known)
         results.append(_answer(embedder, control, store, question, protocol, progress))
     return results
+
+
+def _unseen(
+    embedder: Embedder, store: EvaluationStore, samples: list[tuple[tuple[str, ...], Rows, Rows]], protocol: Protocol
+) -> tuple[list[tuple[tuple[str, ...], Rows, Rows]], list[int]]:
+    """The samples without records that training has seen, and how many each has lost; refused unless that is asked for."""
+    kept, lost = [], []
+    for splits, evaluated, training in samples:
+        if not protocol.leave_out_known:
+            check_unseen(store, splits, embedder.seen)
+        unseen = np.setdiff1d(evaluated, overlap_with_training(store, splits, embedder.seen).rows)
+        if len(unseen) == 0:
+            raise StoreError("store", f"training has seen all {len(evaluated)} records to evaluate", "evaluate on other records")
+        kept.append((splits, unseen, training))
+        lost.append(len(evaluated) - len(unseen))
+    return kept, lost
+
+
+def _notes(question: _Question) -> tuple[str, ...]:
+    notes = ["the store's training records are among those evaluated"] if "train" in question.splits else []
+    if question.left_out:
+        notes.append(f"{question.left_out} records that training has seen, by signal or by patient, were left out")
+    return tuple(notes)
 
 
 def _answer(
@@ -124,7 +148,7 @@ def _answer(
         bootstrap=protocol.bootstrap,
         seed=protocol.seed,
         version=cmelt.__version__,
-        notes=("the store's training records are among those evaluated",) if "train" in question.splits else (),
+        notes=_notes(question),
         examples=examples.choose(shot[headline], scores[headline], bench.truth, tested.rows),
     )
 

@@ -26,6 +26,7 @@ class Protocol:
         bootstrap: replicates of the patient bootstrap.
         seed: of draws, folds, replicates and permutations.
         splits: evaluate these instead of the task's own.
+        leave_out_known: leave out records that training has seen, where they are otherwise refused.
     """
 
     fractions: tuple[float, ...] = (0.01, 0.1, 1.0)
@@ -33,6 +34,7 @@ class Protocol:
     bootstrap: int = 1000
     seed: int = 0
     splits: tuple[str, ...] = ()
+    leave_out_known: bool = False
 
     def __post_init__(self) -> None:
         if any(not 0.0 < f <= 1.0 for f in self.fractions):

@@ -79,7 +79,7 @@ def _people(store: Store, found: Mapping[str, Any]) -> str:
     parts.append(_figure(bar_chart(_bars(found["sex"]), "Sex"), "Sex"))
     parts.append(
         _figure(
-            bar_chart([Bar(f"{n} ECG{'s' * (n > 1)}", float(c)) for n, c in a_patient.items()][:12], "ECGs"), "Patients, by ECGs"
+            bar_chart([Bar(f"{n} ECG{'s' if n != 1 else ''}", float(c)) for n, c in a_patient.items()][:12], "ECGs"), "Patients, by ECGs"
         )
     )
     rates = {f"{rate} Hz": count for rate, count in found["source_rates_hz"].items()}

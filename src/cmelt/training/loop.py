@@ -261,4 +261,6 @@ def _hand_on(run: Run, store: Store, corpus: Corpus) -> None:
     if run.average is not None:
         load_weights(run.model, run.average, run.folder)
     details = {"step": run.steps, "store": store.sha256, "recipe": run.recipe.name, "seed": run.recipe.seed}
-    save_model(run.model, run.batches.tokenizer, run.folder / "model", details, model_card(run.recipe, store, corpus, run.steps))
+    card = model_card(run.recipe, store, corpus, run.steps)
+    seen = store.index["fingerprint"].iloc[corpus.rows]
+    save_model(run.model, run.batches.tokenizer, run.folder / "model", details, card, seen)
