@@ -12,6 +12,8 @@ import pytest
 import torch
 
 import cmelt.publishing
+from cmelt.batches.corpus import corpus_of
+from cmelt.checkpoints.seen import read_seen
 from cmelt.checkpoints.training_state import checkpoints
 from cmelt.errors import CheckpointError, TrainingError
 from cmelt.store import Store, open_store
@@ -61,6 +63,13 @@ def test_a_run_leaves_what_it_promises_and_learns(undisturbed):
     assert [path.name for path in checkpoints(run / "checkpoints")] == ["step-00000007", "step-00000006"]
     assert "Research use only" in (run / "model" / "README.md").read_text()
     assert {"loss", "mlm", "mem", "etm", "ets", "info_nce", "gradient_norm", "learning_rate"} <= losses_of(run)[0].keys()
+
+
+def test_the_model_knows_what_it_was_trained_on(undisturbed, tiny_store):
+    store = open_store(tiny_store)
+    seen = set(read_seen(undisturbed() / "model"))
+    assert seen == set(store.index["fingerprint"].iloc[corpus_of(store).rows])
+    assert not seen & set(store.index["fingerprint"].iloc[store.rows("validation", "test")])
 
 
 def test_the_same_seed_gives_the_same_run_and_another_another(undisturbed, tiny_store, tmp_path):
