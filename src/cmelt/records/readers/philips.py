@@ -54,6 +54,7 @@ def read(path: Path, options: ReadOptions = NOTHING_GIVEN) -> Record:
     waveform = root.find("waveforms/parsedwaveforms")
     if root.tag != "restingecgdata" or waveform is None:
         raise RecordError(where, "holds no parsed waveforms", "export the ECG with its waveforms")
+    _refuse_other_schemas(root, where)
     characteristics = root.find("dataacquisition/signalcharacteristics")
     rate = settle_rate(_stated(waveform, "samplespersecond", characteristics, "samplingrate"), options, where)
     leads = _leads(waveform, characteristics, options, where)
@@ -77,6 +78,12 @@ def read(path: Path, options: ReadOptions = NOTHING_GIVEN) -> Record:
         origin=where,
         measurements=_measurements(interpretation),
     )
+
+
+def _refuse_other_schemas(root: Element, where: str) -> None:
+    kind, version = text_at(root, "documentinfo/documenttype"), text_at(root, "documentinfo/documentversion")
+    if kind not in ("", "SierraECG", "PhilipsECG") or (version and not version.startswith(("1.03", "1.04"))):
+        raise RecordError(where, "a schema other than Sierra 1.03 and 1.04", "export it in one of these")
 
 
 def _stated(waveform: Element, attribute: str, characteristics: Element | None, element: str) -> float | None:
@@ -104,7 +111,7 @@ def _leads(waveform: Element, characteristics: Element | None, options: ReadOpti
 def _samples(waveform: Element, rate: float, leads: int, where: str) -> int:
     """How many samples a lead is announced to have."""
     duration = number_in(waveform.get("durationperchannel", ""))
-    if duration is None or duration <= 0 or duration * rate > 1e12:
+    if duration is None or duration <= 0 or duration * rate > 1e18:
         raise RecordError(where, "does not state the duration of its waveforms", "the file is altered: fetch it again")
     samples = round(duration * rate / 1000)
     refuse_size(leads, samples, where)
