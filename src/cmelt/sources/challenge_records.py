@@ -29,6 +29,7 @@ _BEYOND_AGE = 130.0
 _SIGNAL_SUFFIXES = (".mat", ".dat")
 _SEXES = {"m": "male", "male": "male", "f": "female", "female": "female"}
 _MOST_HEADER_BYTES = 1 << 16
+_MOST_LIST_BYTES = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -156,6 +157,8 @@ def _refuse(error: OSError) -> NoReturn:
 
 def _listed(path: Path) -> list[str]:
     try:
-        return [line.strip() for line in path.read_text("utf-8", errors="replace").splitlines()]
+        with path.open("rb") as file:
+            text = file.read(_MOST_LIST_BYTES).decode("utf-8", errors="replace")
     except OSError:
         return []
+    return [line.strip() for line in text.splitlines()]
