@@ -74,6 +74,9 @@ def cinc2021(
     store: StoreOptions,
     rate: Rate = 100.0,
     part: Annotated[list[str] | None, typer.Option(help="Take these parts alone; may be repeated.")] = None,
+    ptb_xl_table: Annotated[
+        Path | None, typer.Option(help="ptbxl_database.csv: gives PTB-XL's part its patients and official folds.")
+    ] = None,
 ) -> None:
     """PhysioNet/CinC Challenge 2021, all parts, with SNOMED and scored classes.
 
@@ -83,7 +86,7 @@ def cinc2021(
     """
     from cmelt.sources.cinc2021 import Cinc2021
 
-    _prepare(Cinc2021(str(folder), rate, tuple(part or ())), rate, store)
+    _prepare(Cinc2021(str(folder), rate, tuple(part or ()), str(ptb_xl_table or "")), rate, store)
 
 
 @app.command("cpsc2018")
