@@ -9,8 +9,10 @@ from __future__ import annotations
 import os
 import re
 import stat
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 from cmelt.errors import RecordError
 from cmelt.records.readers.limits import gunzip
@@ -32,8 +34,7 @@ LONGEST_HEADER = 1 << 20
 GAP = "~"
 
 
-@dataclass(frozen=True)
-class SignalLine:
+class SignalLine(NamedTuple):
     """One signal's line: where its samples lie and what one step is worth.
 
     Attributes:
@@ -115,7 +116,7 @@ def read_header(path: Path) -> Header:
     signals = tuple(_signal_line(line, path) for line in body[1:])
     if all((line.initial, line.checksum) == (0, 0) for line in signals):
         # Programs that do not compute them write zeros: nothing is stated then.
-        signals = tuple(replace(line, checksum=None) for line in signals)
+        signals = tuple(line._replace(checksum=None) for line in signals)
     return Header(name, rate, frames, count, signals, (), comments)
 
 
@@ -197,30 +198,46 @@ def _signal_line(line: str, path: Path) -> SignalLine:
     fields = line.split(maxsplit=8)
     if len(fields) < 2:
         raise RecordError(path, "a signal line without a format", "the header is incomplete")
-    layout = _FORMAT.match(fields[1])
-    scale = _GAIN.match(fields[2]) if len(fields) > 2 else None
-    if layout is None or (scale is None and len(fields) > 2):
+    layout = _layout(fields[1])
+    scale = _scale(fields[2]) if len(fields) > 2 else (None, None, None)
+    if layout is None or scale is None:
         raise RecordError(path, "a signal line whose format or gain cannot be read", "correct the header")
-    number = int(layout[1])
-    per_frame = int(layout[2] or 1)
+    number, per_frame, skew, offset = layout
+    gain, baseline, units = scale
     if per_frame < 1:
         raise RecordError(path, "a signal without samples in its frames", "correct the header")
     numbers = [_integer(field, what, path) for field, what in zip(fields[4:7], _NUMBERED, strict=False)]
     zero, initial, checksum = (*numbers, None, None, None)[:3]
-    baseline = int(scale[2]) if scale is not None and scale[2] is not None else zero or 0
     return SignalLine(
         file=GAP if number == 0 and fields[0] == GAP else safe_name(fields[0], path),
         format=number,
         per_frame=per_frame,
-        skew=int(layout[3] or 0),
-        offset=int(layout[4] or 0),
-        gain=float(scale[1]) if scale is not None else None,
-        baseline=baseline,
-        units=scale[3] if scale is not None else None,
+        skew=skew,
+        offset=offset,
+        gain=gain,
+        baseline=baseline if baseline is not None else zero or 0,
+        units=units,
         initial=initial,
         checksum=checksum,
         description=fields[8] if len(fields) > 8 else "",
     )
+
+
+# The lines of a header, and the headers of an archive, repeat themselves: what was taken apart once is kept.
+
+
+@lru_cache(maxsize=256)
+def _layout(field: str) -> tuple[int, int, int, int] | None:
+    """Format, samples a frame, skew, offset out of "16x4:2+24"; None where it is none."""
+    found = _FORMAT.match(field)
+    return None if found is None else (int(found[1]), int(found[2] or 1), int(found[3] or 0), int(found[4] or 0))
+
+
+@lru_cache(maxsize=1024)
+def _scale(field: str) -> tuple[float, int | None, str | None] | None:
+    """Gain, baseline, units out of "200(-5)/mV"; None where it is none."""
+    found = _GAIN.match(field)
+    return None if found is None else (float(found[1]), int(found[2]) if found[2] is not None else None, found[3])
 
 
 _NUMBERED = ("ADC zero", "initial value", "checksum")
