@@ -15,6 +15,8 @@ from cmelt.errors import CMeltError
 
 #: Name → (module with a Typer `app`, its line in `cmelt --help`), in the order of use.
 COMMANDS: dict[str, tuple[str, str]] = {
+    "sources": ("cmelt.cli.sources", "List the datasets that are known: size, licence, where to get them, how to cite."),
+    "download": ("cmelt.cli.download", "Download a dataset that is openly published; goes on where it was interrupted."),
     "prepare": ("cmelt.cli.prepare", "Turn a dataset into a store."),
     "inspect": ("cmelt.cli.inspect", "Say what a store holds, and what was left out and why."),
     "show": ("cmelt.cli.show", "Read one ECG and say what is in it."),

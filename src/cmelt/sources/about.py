@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Literal
 
@@ -38,6 +39,21 @@ class About:
     citation: str = ""
     files: tuple[tuple[str, str], ...] = ()
     download: str = ""
+
+
+def about_of(name: str) -> About:
+    """The facts of the source `name` of `SOURCES`.
+
+    Raises:
+        SourceError: there is no such source.
+    """
+    from cmelt.sources import SOURCES
+
+    if name not in SOURCES:
+        raise SourceError(name, "no such source", f"choose of {', '.join(SOURCES)}")
+    module, _, found = SOURCES[name].partition(":")
+    about: About = getattr(import_module(module), found).about
+    return about
 
 
 def require_files(about: About, folder: Path, needed: Sequence[str] | None = None) -> None:
