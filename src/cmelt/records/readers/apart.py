@@ -25,9 +25,9 @@ import numpy as np
 
 import cmelt
 from cmelt.errors import RecordError
-from cmelt.records.readers.limits import LARGEST_FILE, MOST_VALUES
+from cmelt.records.readers.limits import MOST_VALUES
 
-#: Seconds that a file may take, beside one for every 20 MB of it.
+#: Seconds that a file may take to say what it holds, and then, beside one for every 20 MB of that, to give it.
 PATIENCE = 2.0
 _START = 60.0
 _BYTES_A_SECOND = 20e6
@@ -42,14 +42,16 @@ def contents_apart(task: str, path: Path) -> dict[str, Any]:
         RecordError: it cannot be read, whichever way that shows.
     """
     try:
-        size = path.stat().st_size
+        path.stat()
     except OSError as error:
         raise RecordError(path, f"cannot be read: {error.strerror}", "check the path and its permissions") from error
     with _LOCK:
         try:
             child = _running_child()
             child.send({"task": task, "path": str(path.absolute())})
-            answer = child.receive(time.monotonic() + PATIENCE + min(size, LARGEST_FILE) / _BYTES_A_SECOND)
+            answer = child.receive(time.monotonic() + PATIENCE)
+            while "expects" in answer:
+                answer = child.receive(time.monotonic() + PATIENCE + answer["expects"] / _BYTES_A_SECOND)
         except (OSError, EOFError, TimeoutError, ValueError) as error:
             _end_child()
             fault = "takes too long to read: it is damaged" if isinstance(error, TimeoutError) else "is damaged beyond reading"

@@ -17,13 +17,20 @@ MEMORY = 448 << 20
 
 
 def main(requests: BinaryIO, answers: BinaryIO) -> None:
-    """Answer every request of `requests` (lines of JSON with "task" and "path") on `answers`."""
+    """Answer every request of `requests` (lines of JSON with "task" and "path") on `answers`.
+
+    What is about to be read is announced by its bytes, once it is known to be within bounds: large arrays take their time.
+    """
+
+    def announce(size: int) -> None:
+        _answer(answers, {"expects": size})
+
     _answer(answers, {"ready": True})
     for line in requests:
         request = json.loads(line)
         path = Path(request["path"])
         try:
-            answer: dict[str, Any] = {"named": _task(request["task"])(path)}
+            answer: dict[str, Any] = {"named": _task(request["task"])(path, announce)}
         except RecordError as error:
             answer = {"fault": error.fault, "remedy": error.remedy}
         except MemoryError:
@@ -33,7 +40,7 @@ def main(requests: BinaryIO, answers: BinaryIO) -> None:
         _answer(answers, answer)
 
 
-def _task(name: str) -> Callable[[Path], Mapping[str, Any]]:
+def _task(name: str) -> Callable[[Path, Callable[[int], None]], Mapping[str, Any]]:
     if name == "parquet":
         from cmelt.records.readers.parquet_columns import columns
 

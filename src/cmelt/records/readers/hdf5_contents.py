@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,8 +32,10 @@ _DEFLATE, _SHUFFLE, _FLETCHER, _SCALEOFFSET = 1, 2, 3, 6
 _PLAIN_FILTERS = (_DEFLATE, _SHUFFLE, _FLETCHER, _SCALEOFFSET)
 
 
-def contents(path: Path) -> dict[str, Any]:
+def contents(path: Path, announce: Callable[[int], None]) -> dict[str, Any]:
     """The known entries of the file at `path`: attributes and datasets, of groups likewise (two deep).
+
+    `announce` is told how many bytes an array has before it is read.
 
     Raises:
         RecordError: more than an ECG holds, many records in one array, or something that leads out of the file.
@@ -41,22 +44,22 @@ def contents(path: Path) -> dict[str, Any]:
     import h5py
 
     with h5py.File(path, "r") as file:
-        return _Reading(str(path), matlab=False).group(file, 0)
+        return _Reading(str(path), announce, matlab=False).group(file, 0)
 
 
-def matlab_contents(path: Path) -> dict[str, Any]:
+def matlab_contents(path: Path, announce: Callable[[int], None]) -> dict[str, Any]:
     """As `contents`, for a v7.3 MATLAB file: arrays turned, texts and cells decoded."""
     import h5py
 
     with h5py.File(path, "r") as file:
-        return _Reading(str(path), matlab=True).group(file, 0)
+        return _Reading(str(path), announce, matlab=True).group(file, 0)
 
 
 class _Reading:
     """One file being read, with how many values it may still give."""
 
-    def __init__(self, where: str, *, matlab: bool) -> None:
-        self.where, self.matlab, self.left = where, matlab, MOST_VALUES
+    def __init__(self, where: str, announce: Callable[[int], None], *, matlab: bool) -> None:
+        self.where, self.announce, self.matlab, self.left = where, announce, matlab, MOST_VALUES
 
     def group(self, group: h5py.Group, depth: int) -> dict[str, Any]:
         """Known entries of `group`, by name."""
@@ -106,6 +109,8 @@ class _Reading:
         if kind in (b"function_handle", b"FunctionHandle", b"string", b"table") or "MATLAB_object_decode" in dataset.attrs:
             raise RecordError(self.where, "holds an object, which is not read", "save plain arrays and structs")
         size = math.prod(dataset.shape or ())
+        if plain(name) not in SIGNAL_NAMES and size > _MOST_STATED:
+            raise RecordError(self.where, "has an entry too large to state anything", "write one record a file")
         if dataset.dtype.kind not in "iuf":
             if plain(name) in SIGNAL_NAMES:
                 raise RecordError(self.where, "holds values that are not real numbers", "write float32 or int16")
@@ -115,6 +120,7 @@ class _Reading:
         self.left -= size
         if self.left < 0 or dataset.dtype.itemsize > 8:
             raise RecordError(self.where, f"announces {size} values", f"more than {MOST_VALUES} are not read: cut the record")
+        self.announce(size * dataset.dtype.itemsize)
         refuse_incomplete(dataset, self.where)
         array = np.asarray(dataset[()])
         if self.matlab:

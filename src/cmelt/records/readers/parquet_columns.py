@@ -5,6 +5,7 @@ Runs in the child process of `apart`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,10 @@ _MOST_COLUMNS = 1000
 _ROWS_AT_ONCE = 65_536
 
 
-def columns(path: Path) -> dict[str, Any]:
+def columns(path: Path, announce: Callable[[int], None]) -> dict[str, Any]:
     """Headings, units, facts and arrays of the table at `path`: the columns called after leads, times or a signal.
+
+    `announce` is told how many bytes they have before they are read.
 
     Raises:
         RecordError: none such, more than an ECG holds, or columns that are not numbers.
@@ -44,6 +47,7 @@ def columns(path: Path) -> dict[str, Any]:
             raise RecordError(where, "has columns of leads that are not numbers", "write a row a sample, a number a cell")
         refuse_size(len(chosen), file.metadata.num_rows, where)
         _refuse_unpacked(file.metadata, {entry.name for entry in chosen}, where)
+        announce(len(chosen) * file.metadata.num_rows * 8)
         arrays = _read(file, [entry.name for entry in chosen], where)
         facts = {**_texts(schema.metadata)}
         units = [
