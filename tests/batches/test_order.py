@@ -11,9 +11,10 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cmelt.batches.order import positions
+from cmelt.batches.order import Share, positions, weighted_positions
 from cmelt.batches.seeds import generator, torch_seed
 
+GOLDEN = [17, 7, 0, 13, 25, 11, 8, 27]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2] / "src")}
 
 
@@ -41,6 +42,54 @@ def test_any_step_can_be_asked_for_alone():
 def test_an_odd_step_of_half_the_size_is_the_second_half():
     whole = positions(37, 8, 6, 5)
     assert np.array_equal(np.concatenate([positions(37, 4, 12, 5), positions(37, 4, 13, 5)]), whole)
+
+
+def test_the_order_of_one_store_is_what_it_always_was():
+    """Runs that were stopped go on with it: it must never change."""
+    assert positions(37, 8, 6, 5).tolist() == GOLDEN
+
+
+SHARES = st.lists(st.builds(Share, st.integers(1, 30), st.floats(0.05, 5)), min_size=1, max_size=4)
+
+
+def stream_of(shares: list[Share], draws: int, size: int, seed: int) -> np.ndarray:
+    return np.concatenate([weighted_positions(shares, size, step, seed) for step in range(-(-draws // size))])[:draws]
+
+
+@settings(max_examples=60, deadline=None)
+@given(shares=SHARES, size=st.integers(1, 40), seed=st.integers(0, 1000), draws=st.integers(1, 300))
+def test_every_pair_of_a_store_is_drawn_equally_often_up_to_one_whatever_its_weight(shares, size, seed, draws):
+    counts = np.bincount(stream_of(shares, draws, size, seed), minlength=sum(share.pairs for share in shares))
+    for own in np.split(counts, np.cumsum([share.pairs for share in shares])[:-1]):
+        assert own.max() - own.min() <= 1
+
+
+@settings(max_examples=60, deadline=None)
+@given(shares=SHARES, seed=st.integers(0, 1000))
+def test_in_each_pass_every_store_has_the_share_of_its_weight(shares, seed):
+    length = sum(share.draws for share in shares)
+    stream = stream_of(shares, 3 * length, 7, seed)
+    store = np.repeat(np.arange(len(shares)), [share.pairs for share in shares])[stream]
+    for number in range(3):
+        found = np.bincount(store[number * length : (number + 1) * length], minlength=len(shares))
+        assert found.tolist() == [max(1, round(share.pairs * share.weight)) for share in shares]
+
+
+def test_a_weight_of_two_draws_a_store_s_pairs_twice_as_often_and_mixed_with_the_others():
+    shares = [Share(40, 1.0), Share(20, 2.0)]
+    stream = stream_of(shares, 800, 16, 3)
+    counts = np.bincount(stream, minlength=60)
+    assert counts[:40].tolist() == [10] * 40 and counts[40:].tolist() == [20] * 20
+    runs = np.flatnonzero(np.diff((stream >= 40).astype(int))).size
+    assert 300 < runs < 500  # of 799 neighbours, half differ where draws are mixed at random
+
+
+def test_any_weighted_step_can_be_asked_for_alone_and_depends_on_the_seed():
+    shares = [Share(13, 0.5), Share(5, 3.0), Share(2, 1.0)]
+    in_turn = [weighted_positions(shares, 6, step, 5) for step in range(40)]
+    for step in (39, 3, 17, 0):
+        assert np.array_equal(weighted_positions(shares, 6, step, 5), in_turn[step])
+    assert any(not np.array_equal(weighted_positions(shares, 6, step, 6), in_turn[step]) for step in range(3))
 
 
 def test_generators_depend_on_each_of_their_arguments_and_on_nothing_else():

@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 from cmelt.batches.batch import Batch
 from cmelt.batches.corpus import Corpus
 from cmelt.batches.masks import keep_leads, keep_tokens, mask_pieces, rows_to_replace
-from cmelt.batches.order import positions
 from cmelt.batches.seeds import generator, torch_seed
 from cmelt.config.settings import Recipe
 from cmelt.negatives import NegativeTable, draw
-from cmelt.store import Store
+from cmelt.store import AnyStore
 from cmelt.text import encode, mask_token_id, maskable, shuffle_sentences
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 class Batches:
     """Makes the batches of one process. `rank` of `world` processes takes its slice of every step's pairs."""
 
-    store: Store
+    store: AnyStore
     corpus: Corpus
     tokenizer: PreTrainedTokenizerBase
     table: NegativeTable | None
@@ -38,7 +37,7 @@ class Batches:
     def batch(self, step: int) -> Batch:
         """The batch of this process at micro-step `step`."""
         recipe, size = self.recipe, self.recipe.training.batch
-        chosen = positions(len(self.corpus), size * self.world, step, recipe.seed)[self.rank * size : (self.rank + 1) * size]
+        chosen = self.corpus.drawn(size * self.world, step, recipe.seed)[self.rank * size : (self.rank + 1) * size]
         own = self.corpus.group[chosen]
         fused = self._put_negatives_in(own, step)
         tokens, text_mask = self._texts(fused, step)

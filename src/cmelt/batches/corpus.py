@@ -1,4 +1,4 @@
-"""The pairs of a store that pre-training uses: records of the train split with a usable report."""
+"""The pairs of a store, or of several, that pre-training uses: records of the train split with a usable report."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from cmelt.batches.order import Share, positions, weighted_positions
 from cmelt.errors import StoreError
-from cmelt.store import Store
+from cmelt.store import AnyStore, JoinedStore
 from cmelt.text import clean_report, report_groups, usable
 
 
@@ -22,6 +23,7 @@ class Corpus:
         distinct: the distinct cleaned reports.
         measured: [n, L] True where the record has the lead.
         without_report: train records left out because their report is empty or under three words.
+        shares: of each store, in the order of `rows`, where some are drawn more often than others; else empty.
     """
 
     rows: NDArray[np.int64]
@@ -29,12 +31,24 @@ class Corpus:
     distinct: list[str]
     measured: NDArray[np.bool_]
     without_report: int
+    shares: tuple[Share, ...] = ()
 
     def __len__(self) -> int:
         return len(self.rows)
 
+    @property
+    def draws(self) -> int:
+        """Pairs in one pass: each once, or as often as its store's weight says."""
+        return sum(share.draws for share in self.shares) or len(self)
 
-def corpus_of(store: Store, split: str = "train") -> Corpus:
+    def drawn(self, size: int, step: int, seed: int) -> NDArray[np.int64]:
+        """The `size` pairs of step `step`."""
+        if self.shares:
+            return weighted_positions(self.shares, size, step, seed)
+        return positions(len(self), size, step, seed)
+
+
+def corpus_of(store: AnyStore, split: str = "train") -> Corpus:
     """Gather the pairs of a split. Raises StoreError when there are fewer than two."""
     rows = store.rows(split)
     cleaned = [clean_report(report) for report in store.index["report"].iloc[rows]]
@@ -49,4 +63,15 @@ def corpus_of(store: Store, split: str = "train") -> Corpus:
     distinct, group = report_groups([report for report, keep in zip(cleaned, good, strict=True) if keep])
     missing = store.index["missing_leads"].iloc[kept]
     measured = np.array([[lead not in absent for lead in store.leads] for absent in missing], dtype=bool)
-    return Corpus(kept, group, distinct, measured, int((~good).sum()))
+    return Corpus(kept, group, distinct, measured, int((~good).sum()), _shares(store, kept))
+
+
+def _shares(store: AnyStore, rows: NDArray[np.int64]) -> tuple[Share, ...]:
+    """What each of several stores has part in; empty where all pairs are drawn equally often."""
+    if not isinstance(store, JoinedStore) or set(store.weights) == {1.0}:
+        return ()
+    pairs = np.bincount(store.part[rows], minlength=len(store.parts))
+    for part, count in zip(store.parts, pairs.tolist(), strict=True):
+        if not count:
+            raise StoreError(part.path, "has no pair to draw, whatever its weight", "leave it out")
+    return tuple(Share(count, weight) for count, weight in zip(pairs.tolist(), store.weights, strict=True))

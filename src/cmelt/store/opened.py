@@ -105,27 +105,20 @@ class Store:
 
     def rows(self, *splits: str) -> NDArray[np.int64]:
         """The rows of these splits, in order; of all splits where none is named."""
-        for split in splits:
-            if split not in SPLITS:
-                raise StoreError(split, "is not a split", f"choose of {', '.join(SPLITS)}")
-        if not splits:
-            return np.arange(len(self), dtype=np.int64)
-        return np.flatnonzero(self.index["split"].isin(splits).to_numpy()).astype(np.int64)
+        return rows_of(self.index, splits)
 
     def signals(self, rows: ArrayLike, out: NDArray[np.int16] | None = None) -> NDArray[np.int16]:
-        """The signals of `rows` [n] as int16 steps, [n, 12, samples]; into `out`, where one is given, which costs no memory.
-
-        Read in the order in which they lie on the disk.
-        """
-        wanted = np.asarray(rows, dtype=np.int64).reshape(-1)
-        if wanted.size and (wanted.min() < 0 or wanted.max() >= len(self)):
-            wrong = int(wanted.min()) if wanted.min() < 0 else int(wanted.max())
-            raise StoreError(self.path, f"row {wrong} of {len(self)}", "rows count from 0")
+        """The signals of `rows` [n] as int16 steps, [n, 12, samples]; into `out`, where one is given, which costs no memory."""
+        wanted = checked_rows(rows, len(self), self.path)
         found = received(out, (wanted.size, len(self.leads), self.samples))
-        shards, places = (column[wanted] for column in self._places)
-        for position in np.lexsort((places, shards)).tolist():
-            found[position] = self._shard(int(shards[position]))[places[position]]
+        self.fill(found, np.arange(wanted.size), wanted)
         return found
+
+    def fill(self, found: NDArray[np.int16], positions: NDArray[np.int64], rows: NDArray[np.int64]) -> None:
+        """Put the signals of `rows` [n] at `positions` [n] of `found`, in the order in which they lie on the disk."""
+        shards, places = (column[rows] for column in self._places)
+        for turn in np.lexsort((places, shards)).tolist():
+            found[positions[turn]] = self._shard(int(shards[turn]))[places[turn]]
 
     def millivolts(self, rows: ArrayLike) -> NDArray[np.float32]:
         """The signals of `rows` [n] in millivolts, float32 [n, 12, samples]."""
@@ -158,6 +151,25 @@ class Store:
                 raise StoreError(path, f"holds {shard.dtype} {shard.shape} where int16 {shape} belongs", _REMEDY)
             self._shards[number] = shard
         return self._shards[number]
+
+
+def rows_of(index: pd.DataFrame, splits: tuple[str, ...]) -> NDArray[np.int64]:
+    """The rows of these splits, in order; of all splits where none is named. Raises StoreError for another name."""
+    for split in splits:
+        if split not in SPLITS:
+            raise StoreError(split, "is not a split", f"choose of {', '.join(SPLITS)}")
+    if not splits:
+        return np.arange(len(index), dtype=np.int64)
+    return np.flatnonzero(index["split"].isin(splits).to_numpy()).astype(np.int64)
+
+
+def checked_rows(rows: ArrayLike, count: int, where: str | Path) -> NDArray[np.int64]:
+    """`rows` as int64 [n]. Raises StoreError for one that is not among `count`."""
+    wanted = np.asarray(rows, dtype=np.int64).reshape(-1)
+    if wanted.size and (wanted.min() < 0 or wanted.max() >= count):
+        wrong = int(wanted.min()) if wanted.min() < 0 else int(wanted.max())
+        raise StoreError(where, f"row {wrong} of {count}", "rows count from 0")
+    return wanted
 
 
 def received(out: NDArray[np.int16] | None, shape: tuple[int, int, int]) -> NDArray[np.int16]:

@@ -62,6 +62,13 @@ def confirm_groups(
     return confirmed
 
 
+def beginnings(seconds: NDArray[np.float64], rate: float, samples: int, crop: str) -> NDArray[np.int64]:
+    """The sample of each recording of `seconds` [n], at the store's rate, that the stored stretch begins with."""
+    if crop == "first":
+        return np.zeros(seconds.size, dtype=np.int64)
+    return np.maximum(np.rint(seconds * rate).astype(np.int64) - samples, 0) // 2
+
+
 def _measured(signal: Steps, rate: float) -> Steps:
     """Without the padding that fingerprints keep away from too."""
     begin, end = measured_stretch(signal.astype(np.float32), rate)

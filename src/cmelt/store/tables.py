@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cmelt.publishing import sha256
 from cmelt.store.copies import copy_groups
 from cmelt.store.grouping import PROTECTED, Settled, doubtful_rows, settle_groups
 from cmelt.store.index import ShardRows, gather_rows, write_index
 from cmelt.store.layout import INDEX, QUARANTINE, canonical_json, shard_file, synced
-from cmelt.store.same_signal import Steps, confirm_groups
+from cmelt.store.same_signal import Steps, beginnings, confirm_groups
 from cmelt.store.shard import ShardSettings, read_receipt, shard_path
 
 _SPLITS = ("train", "validation", "test")
@@ -45,21 +44,14 @@ def write_tables(staging: Path, shards: int, source: str, settings: ShardSetting
     rows = gather_rows(staging, shards)
     groups = copy_groups(rows.claims.signal)
     signal_of = StagedSignals(staging, rows)
-    groups = confirm_groups(groups, doubtful_rows(rows.claims, groups), signal_of, beginnings(rows, settings), settings.rate)
+    begin = beginnings(rows.seconds, settings.rate, settings.samples, settings.crop)
+    groups = confirm_groups(groups, doubtful_rows(rows.claims, groups), signal_of, begin, settings.rate)
     settled = settle_groups(rows.claims, groups, source, settings.patient_key)
     store = staging / "store"
     left_out = write_index(store / INDEX, staging, rows, settled)
     reasons = _write_quarantine(store / QUARANTINE, _quarantined(staging, shards, left_out))
     facts = _counts(settled) | {"quarantined": reasons.total(), "files": _files(staging, shards)}
     return Tables(facts["records"], reasons.total(), reasons, settled.warnings, facts)
-
-
-def beginnings(rows: ShardRows, settings: ShardSettings) -> NDArray[np.int64]:
-    """The sample of each recording, at the store's rate, that the stored stretch begins with."""
-    if settings.crop == "first":
-        return np.zeros(len(rows.claims), dtype=np.int64)
-    total = np.rint(rows.seconds * settings.rate).astype(np.int64)
-    return np.maximum(total - settings.samples, 0) // 2
 
 
 class StagedSignals:

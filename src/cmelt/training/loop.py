@@ -20,7 +20,7 @@ from cmelt.config import Recipe
 from cmelt.errors import TrainingError
 from cmelt.model.cmelt import CMeltModel
 from cmelt.objectives.total import Losses, total_loss
-from cmelt.store import Store
+from cmelt.store import AnyStore
 from cmelt.training.card import model_card
 from cmelt.training.engine import launch
 from cmelt.training.interruption import Interruption
@@ -61,7 +61,7 @@ class Run:
 
 def pretrain(
     recipe: Recipe,
-    store: Store,
+    store: AnyStore,
     folder: Path,
     watcher: Watcher,
     *,
@@ -88,7 +88,7 @@ def pretrain(
         return _pretrain(_set_up(recipe, store, folder, corpus, fabric, resume, say), store, corpus, watcher, say)
 
 
-def _pretrain(run: Run, store: Store, corpus: Corpus, watcher: Watcher, say: Say) -> int:
+def _pretrain(run: Run, store: AnyStore, corpus: Corpus, watcher: Watcher, say: Say) -> int:
     recipe, fabric, folder = run.recipe, run.fabric, run.folder
     say(
         f"{len(corpus)} pairs, {len(corpus.distinct)} distinct reports, "
@@ -142,7 +142,7 @@ def train_step(run: Run, step: int) -> tuple[Losses, float]:
     return _mean_of(seen), float(norm)
 
 
-def _set_up(recipe: Recipe, store: Store, folder: Path, corpus: Corpus, fabric: Fabric, resume: str, say: Say) -> Run:
+def _set_up(recipe: Recipe, store: AnyStore, folder: Path, corpus: Corpus, fabric: Fabric, resume: str, say: Say) -> Run:
     # One process makes what all of them read: the run's folder, tokenizer and table of negatives.
     if fabric.is_global_zero:
         open_run(folder, recipe, store, corpus, resume)
@@ -159,13 +159,13 @@ def _set_up(recipe: Recipe, store: Store, folder: Path, corpus: Corpus, fabric: 
     batches = Batches(store, corpus, tokenizer, table, recipe, fabric.global_rank, fabric.world_size)
     average = {n: t.detach().clone() for n, t in distinct_tensors(model).items()} if recipe.training.average else None
     return Run(
-        recipe, fabric, batches, model, wrapped, optimiser, steps_of(recipe, len(corpus), fabric.world_size), average, folder,
+        recipe, fabric, batches, model, wrapped, optimiser, steps_of(recipe, corpus.draws, fabric.world_size), average, folder,
         {"store": store.sha256, "world": fabric.world_size},
     )  # fmt: skip
 
 
 def steps_of(recipe: Recipe, pairs: int, world: int) -> int:
-    """Steps of the run: as the recipe says, or as many as its passes over the pairs take."""
+    """Steps of the run: as the recipe says, or as many as its passes of so many `pairs` take."""
     training = recipe.training
     if training.steps is not None:
         return training.steps
@@ -256,7 +256,7 @@ def _save(run: Run, step: int) -> None:
     run.fabric.barrier()
 
 
-def _hand_on(run: Run, store: Store, corpus: Corpus) -> None:
+def _hand_on(run: Run, store: AnyStore, corpus: Corpus) -> None:
     """Publish the finished model: the averaged weights where there are any."""
     if run.average is not None:
         load_weights(run.model, run.average, run.folder)

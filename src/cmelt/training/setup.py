@@ -36,7 +36,7 @@ from cmelt.negatives import (
 )
 from cmelt.publishing import published, remove_leftovers, verify
 from cmelt.records.record import LEADS
-from cmelt.store import Store
+from cmelt.store import AnyStore, JoinedStore
 from cmelt.text import load_tokenizer, train_tokenizer
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ FREE = ("log_every", "checkpoint_every", "keep_checkpoints")
 Say = Callable[[str], None]
 
 
-def check_store(store: Store, recipe: Recipe) -> None:
+def check_store(store: AnyStore, recipe: Recipe) -> None:
     """Refuse a store that was prepared at another rate, length or lead order than the recipe's model takes."""
     ecg = recipe.model.ecg
     wanted, found = (ecg.rate, ecg.samples, LEADS[: ecg.leads]), (store.rate, store.samples, store.leads)
@@ -79,7 +79,7 @@ def sole_writer(run: Path, writes: bool) -> Iterator[None]:
         yield
 
 
-def open_run(run: Path, recipe: Recipe, store: Store, corpus: Corpus, resume: str) -> None:
+def open_run(run: Path, recipe: Recipe, store: AnyStore, corpus: Corpus, resume: str) -> None:
     """Make the run's folder, or make sure that the one there is this very run.
 
     Raises TrainingError where another run lies there, or (resume "never") any.
@@ -183,13 +183,16 @@ def _with_text_sizes(
     return replace(settings, text=replace(settings.text, architecture=architecture))
 
 
-def _identity(recipe: Recipe, store: Store, corpus: Corpus) -> dict[str, Any]:
+def _identity(recipe: Recipe, store: AnyStore, corpus: Corpus) -> dict[str, Any]:
     settings = to_mapping(recipe)
     settings["training"] = {key: value for key, value in settings["training"].items() if key not in FREE}
+    joined = zip(store.parts, store.weights, strict=True) if isinstance(store, JoinedStore) else ()
+    stores = [{"store": part.sha256, "weight": weight} for part, weight in joined]
     return {
         "version": __version__,
         "recipe": settings,
         "store": store.sha256,
+        **({"stores": stores} if stores else {}),
         "corpus": {
             "pairs": len(corpus),
             "distinct_reports": len(corpus.distinct),

@@ -1,0 +1,153 @@
+"""Memory and time of preparing a very long source: what the count of records costs, apart from the records themselves.
+
+Run: OMP_NUM_THREADS=1 python benchmarks/prepare_memory.py [--records 800000] [--workers 2]
+
+The records are one second of two waves and cost next to nothing to read, so that listing, tasks, receipts, copies, settling and
+index are what is measured. A copy of an earlier record comes every thousandth time, as does one that cannot be read. Printed:
+the greatest memory of the main process and of a worker, the seconds of preparing, and those of opening what came of it. A
+worker holds one shard: 61 MB for 512 records of 12 × 5000, which is added to what is measured here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import resource
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from cmelt.errors import RecordError
+from cmelt.records.record import LEADS, Record
+from cmelt.sources.about import About
+from cmelt.sources.entry_table import EntryTable
+from cmelt.sources.source import Entry, Listing
+
+RATE, SECONDS = 40.0, 5.0
+REPEATED, RECORDS_A_PATIENT, REPORTS = 1000, 5, 150_000
+
+
+@dataclass(frozen=True)
+class ManyRecords:
+    """`records` tiny records with reports, patients and names as long as those of MIMIC-IV-ECG."""
+
+    records: int
+    name: str = "many"
+    rate: float = RATE
+    about: ClassVar[About] = About(title="Many tiny records", licence="computed here", access="computed")
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        """How many."""
+        return {"records": str(self.records)}
+
+    def entries(self) -> Listing:
+        """All of them, in columns."""
+        return Listing(EntryTable.collect(self._entries()))
+
+    def _entries(self) -> Iterator[Entry]:
+        for number in range(self.records):
+            patient = 10_000_000 + number // RECORDS_A_PATIENT
+            report = f"sinus rhythm | number {number % REPORTS} of the statements that such a report has | abnormal ecg"
+            yield Entry(
+                record=str(40_000_000 + number),
+                place=f"files/p{patient // 10_000}/p{patient}/s{40_000_000 + number}/{40_000_000 + number}",
+                patient=str(patient),
+                report=report,
+                age=50.0,
+                sex="female",
+                origin=f"s{40_000_000 + number}/{40_000_000 + number}",
+            )
+
+    def read(self, entry: Entry) -> Record:
+        """Noise that follows from the record's number."""
+        number = int(entry.record) - 40_000_000
+        if number % REPEATED == REPEATED - 2:
+            raise RecordError(entry.record, "cannot be read", "nothing: this is a benchmark")
+        if number % REPEATED == REPEATED - 1:
+            number -= REPEATED // 2
+        free = np.random.default_rng(number).standard_normal((8, round(RATE * SECONDS)), dtype=np.float32)
+        one, two = free[0], free[1]
+        limb = [one, two, two - one, -(one + two) / 2, one - two / 2, two - one / 2]
+        return Record(
+            np.stack([*limb, *free[2:]]), RATE, LEADS, entry.record, entry.report, entry.patient, entry.age, entry.sex,
+            origin=entry.origin or "", measurements={"qrs_ms": 90.0},
+        )  # fmt: skip
+
+    def stamp(self, entry: Entry) -> str:  # noqa: ARG002 (nothing lies on disk)
+        """Nothing changes."""
+        return ""
+
+
+def prepare(folder: str, records: int, workers: int) -> None:
+    """Prepare, and print what it took."""
+    from cmelt.store import ShardSettings, prepare_store
+
+    settings = ShardSettings(RATE, SECONDS, "first", "a benchmark's key")
+    begin = time.perf_counter()
+    done = prepare_store(ManyRecords(records), Path(folder) / "store", settings, workers=workers, progress=_stages(begin))
+    took = time.perf_counter() - begin
+    print(
+        f"preparing {records} records, {workers} workers: {took:.0f} s; main process {_peak(resource.RUSAGE_SELF):.0f} MB, "
+        f"a worker {_peak(resource.RUSAGE_CHILDREN):.0f} MB at most; {done.records} in the store, {done.quarantined} left out"
+    )
+
+
+def _stages(begin: float):  # noqa: ANN202
+    def progress(done: int, total: int) -> None:
+        if done == 0:
+            print(f"  listed after {time.perf_counter() - begin:.0f} s; main process {_peak(resource.RUSAGE_SELF):.0f} MB")
+        if done == total:
+            print(f"  shards after {time.perf_counter() - begin:.0f} s; main process {_peak(resource.RUSAGE_SELF):.0f} MB")
+
+    return progress
+
+
+def open_it(folder: str) -> None:
+    """Open it, and print what that took."""
+    from cmelt.store import open_store
+
+    before, begin = _peak(resource.RUSAGE_SELF), time.perf_counter()
+    store = open_store(Path(folder) / "store")
+    opened = time.perf_counter()
+    index = store.index
+    read = time.perf_counter()
+    train = store.rows("train")
+    print(
+        f"opening: {opened - begin:.2f} s; its index of {len(index)} rows {read - opened:.1f} s, "
+        f"{_peak(resource.RUSAGE_SELF) - before:.0f} MB more at most, {index.memory_usage(deep=True).sum() / 1e6:.0f} MB kept; "
+        f"{len(train)} rows of the train split {time.perf_counter() - read:.2f} s"
+    )
+
+
+def _peak(who: int) -> float:
+    """Greatest resident memory, MB."""
+    return resource.getrusage(who).ru_maxrss * 1024 / 1e6
+
+
+def main() -> None:
+    """Each part in a process of its own, so that its greatest memory is its own."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--records", type=int, default=20_000)
+    parser.add_argument("--workers", type=int, default=2)
+    chosen = parser.parse_args()
+    folder = tempfile.mkdtemp(prefix="cmelt-prepare-memory-")
+    try:
+        for part, arguments in ((prepare, (folder, chosen.records, chosen.workers)), (open_it, (folder,))):
+            process = multiprocessing.get_context("spawn").Process(target=part, args=arguments)
+            process.start()
+            process.join()
+            if process.exitcode:
+                raise SystemExit(process.exitcode)
+    finally:
+        shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main()
