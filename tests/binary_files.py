@@ -42,7 +42,7 @@ def dicom_group(
         "SB": (8, "<i1", 0), "UB": (8, "<u1", 128), "SS": (16, "<i2", 0), "US": (16, "<u2", 32768), "SL": (32, "<i4", 0),
         "UL": (32, "<u4", 1 << 31),
     }[kind]  # fmt: skip
-    in_units = signal * {"uV": 1e3, "mV": 1.0, "V": 1e-3}[unit]
+    in_units = signal.astype(np.float64) * {"uV": 1e3, "mV": 1.0, "V": 1e-3}[unit]
     item = Dataset()
     item.WaveformOriginality, item.MultiplexGroupLabel = "ORIGINAL", "RHYTHM"
     item.NumberOfWaveformChannels, item.NumberOfWaveformSamples = signal.shape

@@ -71,10 +71,7 @@ def read(path: Path, options: ReadOptions = NOTHING_GIVEN) -> Record:
     Raises:
         RecordError: truncated, contradictory, no waveform, no ECG lead, an amplitude or time that is not stated.
     """
-    content = read_whole(path)
-    if not looks_like_dicom(content[:4096]):
-        raise RecordError(path, "is not a DICOM file", "check what it is")
-    encoded = data_set(content, path)
+    encoded = data_set(read_whole(path), path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom's remarks on values that are not used here
         try:
@@ -134,7 +131,7 @@ def _ecg_groups(parsed: Any, big_endian: bool, path: Path) -> list[_Group]:
     with_leads = [(item, rows) for item, rows in found if rows]
     if not with_leads:
         raise RecordError(path, f"is a DICOM {_what(parsed)} whose channels are no ECG leads", "leave it out")
-    rhythms = [(item, rows) for item, rows in with_leads if not _is_averaged(item)]
+    rhythms = [(item, rows) for item, rows in with_leads if not _is_averaged(item, path)]
     if not rhythms:
         raise RecordError(path, "holds averaged beats only, no recording", "export the rhythm from the ECG system")
     return [_group(item, rows, big_endian, path) for item, rows in rhythms]
@@ -147,12 +144,12 @@ def _what(parsed: Any) -> str:
     return name if name and not name[0].isdigit() else "object of a class that is not stated"
 
 
-def _is_averaged(item: Any) -> bool:
+def _is_averaged(item: Any, path: Path) -> bool:
     label = (text_of(item, "MultiplexGroupLabel") or "").upper()
     if any(word in label for word in _AVERAGED):
         return True
-    short = float(item.NumberOfWaveformSamples) < _ONE_BEAT * float(item.SamplingFrequency)
-    return (text_of(item, "WaveformOriginality") or "") == "DERIVED" and "RHYTHM" not in label and short
+    samples, rate = (_required(item, keyword, path) for keyword in ("NumberOfWaveformSamples", "SamplingFrequency"))
+    return (text_of(item, "WaveformOriginality") or "") == "DERIVED" and "RHYTHM" not in label and samples < _ONE_BEAT * rate
 
 
 def _lead_rows(item: Any, path: Path) -> dict[int, str]:
@@ -180,18 +177,18 @@ def _lead(channel: Any, path: Path) -> str | None:
 
 
 def _group(item: Any, rows: Mapping[int, str], big_endian: bool, path: Path) -> _Group:
-    rate = float(item.SamplingFrequency)
+    rate = _required(item, "SamplingFrequency", path)
     if not 0 < rate < 1e6:
         raise RecordError(path, f"sampling rate {rate:g} Hz", "it must be a positive number")
-    channels, samples = len(item.ChannelDefinitionSequence), int(item.NumberOfWaveformSamples)
+    channels, samples = len(item.ChannelDefinitionSequence), int(_required(item, "NumberOfWaveformSamples", path))
     refuse_size(channels, samples, path)
     kind = _sample_type(item, big_endian, path)
-    data = bytes(item.WaveformData or b"")
+    data = bytes(item.get("WaveformData") or b"")
     needed = channels * samples * kind.itemsize
     if len(data) != needed + needed % 2:  # values are padded to even lengths
         fault = f"{len(data)} bytes of waveform where {needed} are announced"
         raise RecordError(path, fault, "the file is truncated or altered: fetch it again")
-    digital = np.frombuffer(data[:needed], dtype=kind).reshape(samples, channels)
+    digital = np.frombuffer(data, dtype=kind, count=channels * samples).reshape(samples, channels)
     padding = _padding_value(item, kind)
     _refuse_skew([item.ChannelDefinitionSequence[row] for row in rows], rate, path)
     signal = np.empty((len(rows), samples), dtype=np.float32)
@@ -200,6 +197,15 @@ def _group(item: Any, rows: Mapping[int, str], big_endian: bool, path: Path) -> 
     offset = item.get("MultiplexGroupTimeOffset")
     original = (text_of(item, "WaveformOriginality") or "") != "DERIVED"
     return _Group(signal, tuple(rows.values()), rate, None if offset in (None, "") else float(offset), original)
+
+
+def _required(item: Any, keyword: str, path: Path) -> float:
+    """A number that a multiplex group must state."""
+    value = item.get(keyword)
+    try:
+        return float(value)
+    except (TypeError, ValueError) as error:
+        raise RecordError(path, f"a waveform without its {keyword}", "the file is incomplete: export it again") from error
 
 
 def _sample_type(item: Any, big_endian: bool, path: Path) -> np.dtype[Any]:

@@ -17,8 +17,8 @@ from cmelt.records.readers.limits import LARGEST_FILE
 IMPLICIT_LITTLE, EXPLICIT_LITTLE = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
 DEFLATED, EXPLICIT_BIG = "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2"
 
-#: An ECG with an annotation for every beat of half an hour has some 50,000 elements, five levels deep.
-MOST_ELEMENTS = 200_000
+#: Ten seconds with every wave marked have some 2,000 elements, half an hour with every beat marked some 30,000, five levels deep.
+MOST_ELEMENTS = 75_000
 DEEPEST = 16
 
 _LONG = frozenset((b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"))
@@ -89,6 +89,8 @@ def data_set(content: bytes, path: Path) -> Encoded:
     Raises:
         RecordError: not DICOM, truncated, an unpacked size or a nesting that no ECG has.
     """
+    if not looks_like_dicom(content[:4096]):
+        raise RecordError(path, "is not a DICOM file", "check what it is")
     start = 132 if content[128:132] == b"DICM" else 0
     try:
         syntax, start = _meta(content, start)

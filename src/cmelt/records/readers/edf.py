@@ -61,7 +61,10 @@ def read(path: Path, options: ReadOptions = NOTHING_GIVEN) -> Record:
     samples = chosen[0].samples
     if samples == 0:
         raise RecordError(path, "the record has no samples", "leave it out")
-    rate = settle_rate(samples / header.seconds, options, str(path))
+    stated = samples / header.seconds
+    if not 1 <= stated < 1e6:
+        raise RecordError(path, f"a sampling rate of {stated:g} Hz", "correct the duration of a record in the header")
+    rate = settle_rate(stated, options, str(path))
     starts = _starts(header, rate, path)
     refuse_size(len(chosen), starts[-1] + samples, path)
     signal = np.full((len(chosen), starts[-1] + samples), np.nan, dtype=np.float32)

@@ -1,7 +1,7 @@
 """The header of EDF, EDF+, BDF and BDF+ files, parsed strictly: what contradicts the file's size or itself is an error.
 
 Fields are ASCII of fixed width; samples follow in records of equal length, two bytes each (three in BDF), one signal after the
-other. https://www.edfplus.info/specs
+other. Some writers fill fields up with zero bytes where spaces are due. https://www.edfplus.info/specs
 """
 
 from __future__ import annotations
@@ -96,12 +96,20 @@ def read_header(path: Path) -> Header:
     width = 3 if content[:8] == BDF_MARK else 2
     text = content[:before].decode("latin-1")
     signals = _signals(text, count, path)
-    records = _records(text[236:244].strip(), size - before, width * sum(signal.samples for signal in signals), path)
+    records = _records(text[236:244].strip(" \x00"), size - before, width * sum(signal.samples for signal in signals), path)
     seconds = _number(text[244:252], "duration of a record", path)
     if seconds <= 0:
         raise RecordError(path, "records without a duration: the sampling rate is unknown", "correct the header")
     return Header(
-        text[8:88].strip(), text[88:168].strip(), text[168:176], text[192:197].strip(), before, records, seconds, signals, width
+        text[8:88].strip(" \x00"),
+        text[88:168].strip(" \x00"),
+        text[168:176],
+        text[192:197].strip(" \x00"),
+        before,
+        records,
+        seconds,
+        signals,
+        width,
     )
 
 
@@ -124,7 +132,7 @@ def _signals(text: str, count: int, path: Path) -> tuple[Signal, ...]:
     columns = []
     place = _FIXED
     for width in _WIDTHS:
-        columns.append([text[place + width * row : place + width * (row + 1)].strip() for row in range(count)])
+        columns.append([text[place + width * row : place + width * (row + 1)].strip(" \x00") for row in range(count)])
         place += width * count
     labels, _, dimensions, low, high, least, greatest, _, samples, _ = columns
     signals = []
@@ -162,7 +170,7 @@ def _scale(low: str, high: str, least: str, greatest: str, path: Path) -> tuple[
 
 def _number(text: str, what: str, path: Path) -> float:
     """A number; some writers use a decimal comma."""
-    stripped = text.strip()
+    stripped = text.strip(" \x00")
     if not _NUMBER.match(stripped):
         raise RecordError(path, f"a {what} that is no number", "correct the header")
     number = float(stripped.replace(",", "."))

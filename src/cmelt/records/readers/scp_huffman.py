@@ -102,6 +102,8 @@ def decode(stream: bytes, count: int, tables: Sequence[Table], path: Path) -> tu
     stretches = [(0, 0)]
     place, current = 0, steps[0]
     while len(places) < count:
+        if len(stretches) > count + 1:
+            raise RecordError(path, "its Huffman tables lead in circles", "the file is damaged: fetch it again")
         step = current[place] if place < bits else 0
         if step > 0:
             places.append(place)
@@ -120,9 +122,11 @@ def decode(stream: bytes, count: int, tables: Sequence[Table], path: Path) -> tu
         raise RecordError(path, "its Huffman code breaks off within the last sample", "the file is damaged: fetch it again")
     starts = np.array(places, dtype=np.int64)
     values = np.empty(count, dtype=np.int64)
-    ends = [first for _, first in stretches[1:]] + [count]
-    for (number, first), end in zip(stretches, ends, strict=True):
-        values[first:end] = _values(tables[number], codes[number], windows, starts[first:end])
+    numbers, firsts = np.array(stretches, dtype=np.int64).T
+    table_of_value = np.repeat(numbers, np.diff(np.append(firsts, count)))
+    for number, table in enumerate(tables):
+        here = table_of_value == number
+        values[here] = _values(table, codes[number], windows, starts[here])
     return values, bits - place
 
 

@@ -21,8 +21,8 @@ from cmelt.records.readers.lead_codes import LEAD_NUMBERS
 from cmelt.records.readers.limits import refuse_size
 from cmelt.records.readers.scp_huffman import Table, decode, read_tables
 
-#: Samples that are decoded one by one. A lead's code has at most 65,535 bytes: twelve leads stay below it.
-MOST_CODED = 1 << 22
+#: Samples that are decoded one by one. A lead's code has at most 65,535 bytes, some 150,000 samples: twelve leads stay below it.
+MOST_CODED = 1 << 21
 #: A lead's bytes are counted in 16 bits: longer leads that are not compressed are cut there by those who write them.
 FULLEST = 65_534
 #: Bits that may be left over behind a lead's last sample: writers fill up to bytes or words.
