@@ -157,6 +157,27 @@ def test_measurements_that_no_heart_has_are_left_out(tmp_path, column, value, lo
     assert "t_axis_deg" in found
 
 
+def test_a_table_of_reports_alone_will_do(tmp_path):
+    write_mimic(tmp_path, studies(1))
+    study = studies(1)[0]
+    (tmp_path / "machine_measurements.csv").write_text(f"subject_id,study_id,report_0\n{study.subject},{study.number},AF\n")
+    source = MimicIvEcg(str(tmp_path))
+    record = source.read(source.entries().entries[0])
+    assert (record.report, dict(record.measurements)) == ("AF", {})
+
+
+def test_the_first_of_several_rows_of_a_study_is_used(tmp_path):
+    study = studies(1)[0]
+    write_mimic(tmp_path, [study])
+    table = tmp_path / "machine_measurements.csv"
+    row = table.read_text().splitlines()[1]
+    table.write_text(table.read_text() + row.replace("Sinus rhythm", "Asystole").replace(",659,", ",6000,") + "\n")
+    source = MimicIvEcg(str(tmp_path))
+    record = source.read(source.entries().entries[0])
+    assert record.report.startswith("Sinus rhythm")
+    assert record.measurements["heart_rate_bpm"] == pytest.approx(60_000 / 659)
+
+
 def test_patients_are_the_subjects_and_no_split_is_given(tmp_path):
     entries = listing_of(tmp_path, studies(6)).entries
     assert [entry.patient for entry in entries] == ["10000032"] * 3 + ["10001029"] * 3

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cmelt.sources.mimic_iv_ecg_tables import column_of, stream
+from cmelt.sources.mimic_iv_ecg_tables import column_of, header_of, stream
 from cmelt.sources.tables import file_stamp
 
 COLUMNS: tuple[str, ...] = (
@@ -56,13 +56,16 @@ def measured(path: Path) -> Measured:
 
 @lru_cache(maxsize=1)
 def _read(path: str, stamp: str) -> Measured:  # noqa: ARG001 (the stamp tells a changed file from the one read before)
+    table = Path(path)
+    there = [name for name in COLUMNS if name in header_of(table)]  # a copy may hold the reports alone
     studies, values = [np.empty(0, np.int64)], [np.empty((0, len(COLUMNS)), np.int16)]
-    for batch in stream(Path(path), ("study_id", *COLUMNS)):
-        study = np.array(
-            [int(name) if name.isdigit() and len(name) <= 18 else -1 for name in column_of(batch, "study_id").to_pylist()]
-        )
-        numbers = np.stack([_numbers(batch.column(name).to_pylist()) for name in COLUMNS], axis=1)
-        studies.append(study[study >= 0].astype(np.int64))
+    for batch in stream(table, ("study_id", *there)):
+        names = column_of(batch, "study_id").to_pylist()
+        study = np.array([int(name) if name.isdigit() and len(name) <= 18 else -1 for name in names], dtype=np.int64)
+        numbers = np.full((len(names), len(COLUMNS)), _NONE, dtype=np.int16)
+        for name in there:
+            numbers[:, COLUMNS.index(name)] = _numbers(batch.column(name).to_pylist())
+        studies.append(study[study >= 0])
         values.append(numbers[study >= 0])
     every = np.concatenate(studies)
     kept, first = np.unique(every, return_index=True)  # of several rows of a study the first
