@@ -159,6 +159,17 @@ def test_the_patient_is_read_only_when_asked_for(tmp_path):
     assert read_ecg(path, ReadOptions(identity=True)).patient == "0815-4711"
 
 
+def test_a_subject_in_two_elements_is_one_person(tmp_path):
+    numbered = '<subject><trialSubject><id extension="0815-4711"/></trialSubject></subject>'
+    document = (
+        of_sets(aecg_set(HEART))
+        .replace('<id root="1.2.3" extension="0815-4711"/>', "")
+        .replace("</subject>", f"</subject>{numbered}")
+    )
+    record = read(tmp_path, document, ReadOptions(identity=True))
+    assert (record.patient, record.age, record.sex) == ("0815-4711", 49, "female")
+
+
 def test_what_the_file_leaves_unsaid_must_be_said_by_the_caller(tmp_path):
     timeless = one_lead(aecg_lead("II", range(9)), times="")
     with pytest.raises(RecordError, match="sampling rate"):

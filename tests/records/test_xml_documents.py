@@ -8,8 +8,8 @@ import tracemalloc
 import pytest
 
 from cmelt.errors import RecordError
-from cmelt.records.readers import xml_document
-from cmelt.records.readers.xml_document import identifier_of, number_in, parse_document, root_name
+from cmelt.records.readers import read_ecg, xml_document
+from cmelt.records.readers.xml_document import base64_bytes, identifier_of, number_in, parse_document, root_name
 
 SECRET = "MUSTERMANN-ERIKA"
 BILLION_LAUGHS = (
@@ -59,6 +59,23 @@ def test_hostile_documents_are_refused_within_a_second_and_bounded_memory(name, 
 def test_declarations_are_named_as_the_reason(name, tmp_path):
     with pytest.raises(RecordError, match=r"declares|refers to entities"):
         parse_document(document(tmp_path, HOSTILE[name]))
+
+
+@pytest.mark.parametrize("name", ["billion laughs", "a file by entity", "a host by entity"])
+def test_a_hostile_ecg_is_recognised_and_refused_for_what_it_is(name, tmp_path):
+    with pytest.raises(RecordError, match="entities"):
+        read_ecg(document(tmp_path, HOSTILE[name]))
+
+
+def test_base64_in_short_lines_takes_no_more_memory_than_in_one(tmp_path):
+    text = "QUJD\n" * 1_000_000
+    tracemalloc.start()
+    assert len(base64_bytes(text, "here")) == 3_000_000
+    assert tracemalloc.get_traced_memory()[1] < 20 << 20
+    tracemalloc.stop()
+    for wrong in ("QUJ", "QU!D", "QUJDä", "QU=JD"):
+        with pytest.raises(RecordError, match="base64"):
+            base64_bytes(wrong, "here")
 
 
 def test_files_beyond_the_limit_are_refused_before_they_are_parsed(tmp_path, monkeypatch):
@@ -124,6 +141,7 @@ def test_blank_lines_before_the_declaration_do_no_harm(tmp_path):
 PROLOGUES = {
     "declaration": '<?xml version="1.0"?>',
     "comments": "<!-- <RestingECG> --><!-- x --><?style sheet?>",
+    "DOCTYPE with declarations": '<!DOCTYPE AnnotatedECG [<!ENTITY a "]x>"> <!-- ] -->\n]>',
     "plain DOCTYPE": "<!DOCTYPE AnnotatedECG PUBLIC \"-//x>//\" 'y'>",
 }
 

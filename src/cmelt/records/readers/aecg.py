@@ -51,8 +51,7 @@ def read(path: Path, options: ReadOptions = NOTHING_GIVEN) -> Record:
         raise RecordError(where, "is not an aECG file", "its root element is not AnnotatedECG")
     series, stretch = _fullest(_rhythm_series(root, where), options, where)
     refuse_impossible_amplitude(stretch.signal, where)
-    person = root.find(".//subject/trialSubject")
-    patient = _patient(person)
+    patient = _patient(root)
     return Record(
         signal=stretch.signal,
         rate=stretch.rate,
@@ -60,8 +59,8 @@ def read(path: Path, options: ReadOptions = NOTHING_GIVEN) -> Record:
         identifier=identifier_of(path, patient),
         report=report_of(root, series),
         patient=(patient or None) if options.identity else None,
-        age=_age(root, series, person),
-        sex=sex_named(_attribute(person, "subjectDemographicPerson/administrativeGenderCode", "code")),
+        age=_age(root, series),
+        sex=sex_named(_of_subject(root, "subjectDemographicPerson/administrativeGenderCode", "code")),
         origin=where,
         measurements=measurements_of(root, series),
     )
@@ -260,14 +259,20 @@ def _attribute(element: Element | None, path: str, name: str) -> str:
     return found.get(name, "") if found is not None else ""
 
 
-def _patient(person: Element | None) -> str:
+def _of_subject(root: Element, path: str, name: str) -> str:
+    """An attribute of the trial's subject, which some devices describe in two elements."""
+    found = (element.get(name, "").strip() for element in root.iterfind(f".//subject/trialSubject/{path}"))
+    return next((text for text in found if text), "")
+
+
+def _patient(root: Element) -> str:
     """The subject's number: as trials number them, as devices add it, or the identifier's root."""
-    extended = text_at(person, "subjectDemographicPerson/PatientID")
-    return (_attribute(person, "id", "extension") or extended or _attribute(person, "id", "root")).strip()
+    added = next((text_at(person, "PatientID") for person in root.iterfind(".//trialSubject/subjectDemographicPerson")), "")
+    return _of_subject(root, "id", "extension") or added or _of_subject(root, "id", "root")
 
 
-def _age(root: Element, series: Element, person: Element | None) -> float | None:
-    birth = _attribute(person, "subjectDemographicPerson/birthTime", "value")
+def _age(root: Element, series: Element) -> float | None:
+    birth = _of_subject(root, "subjectDemographicPerson/birthTime", "value")
     for element in (series, root):
         for end in ("low", "center", "high"):
             if recorded := _attribute(element, f"effectiveTime/{end}", "value"):

@@ -28,11 +28,12 @@ _RHYTHM = ("MDC_ECG_RHY",)
 
 def measurements_of(root: Element, series: Element) -> Mapping[str, float]:
     """The measurements of the whole ECG; where a set has them beat by beat, their median. Those of single leads do not count."""
+    sets = [_values_by_code(annotation_set) for annotation_set in _sets(root, series)]
     stated: dict[str, float | None] = {}
     for name, codes in _MEASURED.items():
         for code in codes:
-            found = [_measured(name, value) for value in _values(root, series, code)]
-            numbers = [number for number in found if number is not None]
+            found = next((values[code] for values in sets if code in values), [])
+            numbers = [number for value in found if (number := _measured(name, value)) is not None]
             # A 0 or a sentinel under the standard's code must not hide what a vendor's own code says.
             if kept := plausible({name: median(numbers)} if numbers else {}):
                 stated[name] = kept[name]
@@ -53,17 +54,12 @@ def report_of(root: Element, series: Element) -> str | None:
     return None
 
 
-def _values(root: Element, series: Element, code: str) -> list[Element]:
-    """The values under `code` in the first annotation set that has it."""
-    for annotation_set in _sets(root, series):
-        found = [
-            value
-            for annotation in _within(annotation_set)
-            if _code(annotation) == code and (value := annotation.find("value")) is not None
-        ]
-        if found:
-            return found
-    return []
+def _values_by_code(annotation_set: Element) -> dict[str, list[Element]]:
+    values: dict[str, list[Element]] = {}
+    for annotation in _within(annotation_set):
+        if (value := annotation.find("value")) is not None:
+            values.setdefault(_code(annotation), []).append(value)
+    return values
 
 
 def _measured(name: str, value: Element) -> float | None:

@@ -7,8 +7,6 @@ PageWriter and MRx end the strip with a calibration pulse, the same in every lea
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -23,7 +21,7 @@ from cmelt.records.readers.limits import refuse_size
 from cmelt.records.readers.measurements import plausible
 from cmelt.records.readers.options import NOTHING_GIVEN, ReadOptions, settle_leads, settle_rate, settle_unit
 from cmelt.records.readers.xli import decode_xli
-from cmelt.records.readers.xml_document import identifier_of, number_in, parse_document, root_name, text_at
+from cmelt.records.readers.xml_document import base64_bytes, identifier_of, number_in, parse_document, root_name, text_at
 from cmelt.records.record import LEADS, LIMB_LEADS, Record
 from cmelt.records.units import refuse_impossible_amplitude, units_per_millivolt
 
@@ -167,10 +165,7 @@ def _plain(waveform: Element, leads: int, samples: int, signed: bool, where: str
 def _bytes(waveform: Element, where: str) -> bytes:
     if waveform.get("dataencoding", "Base64").lower() != "base64":
         raise RecordError(where, "waveforms that are not in base64", "export them in base64")
-    try:
-        return base64.b64decode("".join((waveform.text or "").split()), validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise RecordError(where, "samples that are not base64", "the file is altered: fetch it again") from error
+    return base64_bytes(waveform.text or "", where)
 
 
 def _recombined(steps: NDArray[np.float64], leads: tuple[str, ...], where: str) -> NDArray[np.float64]:

@@ -7,6 +7,7 @@ text that is not ASCII are bounded. Errors say what is wrong and in which line, 
 
 from __future__ import annotations
 
+import binascii
 import codecs
 import re
 from collections.abc import Iterator
@@ -101,6 +102,19 @@ def number_in(text: str) -> float | None:
     return number if abs(number) < 1e300 else None
 
 
+def base64_bytes(text: str, where: str) -> bytes:
+    """The bytes of base64 `text`, in lines or not.
+
+    Raises:
+        RecordError: anything else in it.
+    """
+    compact = text.encode("ascii", errors="replace").translate(None, b" \t\r\n")  # split() would make an object of every line
+    try:
+        return binascii.a2b_base64(compact, strict_mode=True) if compact else b""
+    except binascii.Error as error:
+        raise RecordError(where, "samples that are not base64", "the file is altered: fetch it again") from error
+
+
 def identifier_of(path: Path, patient: str) -> str:
     """A record's name from its file's, unless that holds the patient's number."""
     return "" if len(patient) >= 3 and patient.casefold() in path.stem.casefold() else path.stem
@@ -142,8 +156,8 @@ def _decoded(content: bytes) -> Iterator[tuple[str, int]]:
 
 
 def _doctype_end(text: str) -> int:
-    """The place after a DOCTYPE that opens `text`; 0 where it does not end or declares something within."""
-    end = re.match(r"""<!DOCTYPE(?:[^<>\[\]"']|"[^"<]*"|'[^'<]*')*>""", text)
+    """The place after a DOCTYPE that opens `text`, 0 where it does not end; the parser refuses one with declarations within."""
+    end = re.match(r"""<!DOCTYPE(?:[^<>\[\]"']|"[^"<]*"|'[^'<]*')*(?:>|\[.*?\]\s*>)""", text, re.DOTALL)
     return end.end() if end else 0
 
 
