@@ -110,10 +110,10 @@ def _handler(files: Files) -> Callable[..., BaseHTTPRequestHandler]:
                 start = int(wanted.removeprefix("bytes=").removesuffix("-"))
             if start and start >= len(whole):
                 return self._plain(416, **{"Content-Range": f"bytes */{len(whole)}"})
-            body = bytes(byte ^ 0xFF for byte in whole[start:]) if fault == "other" else whole[start:]
+            first = start + (7 if fault == "foreign part" else 0)
+            body = bytes(byte ^ 0xFF for byte in whole[first:]) if fault == "other" else whole[first:]
             self.send_response(206 if start else 200)
             if start:
-                first = start + (7 if fault == "foreign part" else 0)
                 self.send_header("Content-Range", f"bytes {first}-{len(whole) - 1}/{len(whole)}")
             if mark:
                 self.send_header("ETag", mark)

@@ -14,6 +14,7 @@ from cmelt.errors import RecordError, SourceError
 from cmelt.records.leads import check_limb_leads
 from cmelt.records.record import LEADS, MEASUREMENTS
 from cmelt.sources.mimic_iv_ecg import QUALITY_WARNING, MimicIvEcg, masked
+from cmelt.sources.mimic_iv_ecg_measurements import measured
 from ecg_files import heart
 from mimic_files import SOUND, Study, studies, write_mimic, write_study, write_tables
 
@@ -135,6 +136,7 @@ def test_sentinels_mean_not_measured(tmp_path, sentinel):
     # In atrial fibrillation there is no P wave: the carts write the sentinel for its times and its axis.
     values = (769, sentinel, sentinel, 200, 302, 636, sentinel, -18, -67)
     found = read(tmp_path, replace(studies(1)[0], measured=values)).measurements
+    assert (measured(tmp_path / "machine_measurements.csv").values[0] == -32768).nonzero()[0].tolist() == [1, 2, 6]
     assert dict(found) == {
         "heart_rate_bpm": pytest.approx(60_000 / 769), "qrs_ms": 102, "qt_ms": 436, "qrs_axis_deg": -18, "t_axis_deg": -67,
     }  # fmt: skip
