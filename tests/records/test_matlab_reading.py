@@ -176,10 +176,10 @@ EMPTY = element(14, b"")
 )  # fmt: skip
 def test_hostile_files_are_refused_at_once(tmp_path, content, fault):
     (tmp_path / "x.mat").write_bytes(header() + content)
-    began = time.monotonic()
+    began = time.process_time()
     with pytest.raises(RecordError, match=fault):
         matlab.read(tmp_path / "x.mat", SAID)
-    assert time.monotonic() - began < 1
+    assert time.process_time() - began < 1
 
 
 def test_structures_in_structures_without_end_are_refused(tmp_path):
@@ -196,10 +196,10 @@ def test_a_bomb_is_not_unpacked(tmp_path):
     packer = zlib.compressobj(1)
     stream = b"".join(packer.compress(bytes(1 << 20)) for _ in range(200)) + packer.flush()
     (tmp_path / "x.mat").write_bytes(header() + struct.pack("<2I", 15, len(stream)) + stream)
-    began = time.monotonic()
+    began = time.process_time()
     with pytest.raises(RecordError, match="unpacks to more"):
         matlab.read(tmp_path / "x.mat")
-    assert time.monotonic() - began < 2
+    assert time.process_time() - began < 2
 
 
 def test_bombs_are_bounded_together(tmp_path, monkeypatch):

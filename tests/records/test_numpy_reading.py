@@ -117,10 +117,10 @@ def test_nothing_is_ever_unpickled(tmp_path):
 )
 def test_hostile_headers_are_refused_at_once(tmp_path, content, fault):
     (tmp_path / "x.npy").write_bytes(content)
-    began = time.monotonic()
+    began = time.process_time()
     with pytest.raises(RecordError, match=fault):
         numpy_file.read(tmp_path / "x.npy", SAID)
-    assert time.monotonic() - began < 1
+    assert time.process_time() - began < 1
 
 
 def zipped(members: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytearray:
@@ -139,10 +139,10 @@ def test_a_bomb_is_not_unpacked_even_where_the_table_of_contents_lies(tmp_path):
     entry = content.rfind(b"PK\x01\x02")
     content[entry + 24 : entry + 28] = struct.pack("<I", 1000)
     (tmp_path / "x.npz").write_bytes(content)
-    began = time.monotonic()
+    began = time.process_time()
     with pytest.raises(RecordError):
         numpy_file.read(tmp_path / "x.npz", SAID)
-    assert time.monotonic() - began < 1
+    assert time.process_time() - began < 1
 
 
 def test_members_are_bounded_together(tmp_path):
@@ -153,10 +153,10 @@ def test_members_are_bounded_together(tmp_path):
 
 def test_an_archive_of_very_many_members_is_refused_by_its_table_of_contents(tmp_path):
     (tmp_path / "x.npz").write_bytes(zipped({f"a{number}.npy": b"" for number in range(20_000)}, zipfile.ZIP_STORED))
-    began = time.monotonic()
+    began = time.process_time()
     with pytest.raises(RecordError, match="more than 256 arrays"):
         numpy_file.read(tmp_path / "x.npz", SAID)
-    assert time.monotonic() - began < 0.5
+    assert time.process_time() - began < 0.5
 
 
 def test_an_array_twice_and_unusual_packing_are_refused(tmp_path):

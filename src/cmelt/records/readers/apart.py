@@ -25,14 +25,13 @@ import numpy as np
 
 import cmelt
 from cmelt.errors import RecordError
-from cmelt.records.readers.limits import MOST_VALUES
+from cmelt.records.readers.limits import LARGEST_FILE
 
 #: Seconds that a file may take to say what it holds, and then, beside one for every 20 MB of that, to give it.
 PATIENCE = 2.0
 _START = 60.0
 _BYTES_A_SECOND = 20e6
 _LONGEST_DESCRIPTION = 1 << 24
-_MOST_BYTES = MOST_VALUES * 8
 
 
 def contents_apart(task: str, path: Path) -> dict[str, Any]:
@@ -109,7 +108,7 @@ class _Child:
         if set(value) == {"array"}:
             dtype, shape = np.dtype(value["array"][0]), tuple(value["array"][1])
             size = math.prod(shape) * dtype.itemsize
-            if size > _MOST_BYTES or dtype.kind not in "iuf":
+            if size > LARGEST_FILE or dtype.kind not in "iuf":
                 raise ValueError("an array that is none")
             return np.frombuffer(self._exactly(size, deadline), dtype).reshape(shape)
         return {name: self._filled(part, deadline) for name, part in value.items()}

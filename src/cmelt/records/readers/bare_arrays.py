@@ -43,8 +43,10 @@ def record_of(named: Mapping[str, object], options: ReadOptions, path: Path) -> 
     return record_from(array, facts_of(facts, where), options, path)
 
 
-def record_from(array: NDArray[Any], stated: Stated, options: ReadOptions, path: Path) -> Record:
+def record_from(array: NDArray[Any], stated: Stated, options: ReadOptions, path: Path, *, is_upright: bool = False) -> Record:
     """The record of `array` ([leads, samples] or [samples, leads]), with what the file states and the caller knows.
+
+    `is_upright` where the format itself says that it is [leads, samples].
 
     Raises:
         RecordError: something stays unsaid, or the array is no ECG.
@@ -52,7 +54,7 @@ def record_from(array: NDArray[Any], stated: Stated, options: ReadOptions, path:
     where = str(path)
     if options.unit is not None:
         options = replace(options, unit=unit_name(options.unit))
-    upright = set_upright(array, stated.leads or options.leads, where)
+    upright = array if is_upright else set_upright(array, stated.leads or options.leads, where)
     refuse_size(upright.shape[0], upright.shape[1], where)
     leads = settle_leads(stated.leads, options, upright.shape[0], where)
     rate = settle_rate(stated.rate, options, where)

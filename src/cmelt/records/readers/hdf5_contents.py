@@ -16,7 +16,7 @@ import numpy as np
 
 from cmelt.errors import RecordError
 from cmelt.records.readers.bare_arrays import many_records
-from cmelt.records.readers.limits import MOST_VALUES
+from cmelt.records.readers.limits import LARGEST_FILE
 from cmelt.records.readers.stated import KNOWN_NAMES, SIGNAL_NAMES, plain
 
 if TYPE_CHECKING:
@@ -56,10 +56,10 @@ def matlab_contents(path: Path, announce: Callable[[int], None]) -> dict[str, An
 
 
 class _Reading:
-    """One file being read, with how many values it may still give."""
+    """One file being read, with how many bytes it may still give."""
 
     def __init__(self, where: str, announce: Callable[[int], None], *, matlab: bool) -> None:
-        self.where, self.announce, self.matlab, self.left = where, announce, matlab, MOST_VALUES
+        self.where, self.announce, self.matlab, self.left = where, announce, matlab, LARGEST_FILE
 
     def group(self, group: h5py.Group, depth: int) -> dict[str, Any]:
         """Known entries of `group`, by name."""
@@ -117,9 +117,11 @@ class _Reading:
             return self._stated(dataset)
         if len(dataset.shape) == 3 and dataset.shape[0] > 1 and not self.matlab:
             raise many_records(self.where)
-        self.left -= size
+        self.left -= size * dataset.dtype.itemsize
         if self.left < 0 or dataset.dtype.itemsize > 8:
-            raise RecordError(self.where, f"announces {size} values", f"more than {MOST_VALUES} are not read: cut the record")
+            raise RecordError(
+                self.where, f"announces {size} values", f"more than {LARGEST_FILE >> 20} MiB are not read: cut the record"
+            )
         self.announce(size * dataset.dtype.itemsize)
         refuse_incomplete(dataset, self.where)
         array = np.asarray(dataset[()])

@@ -51,8 +51,8 @@ def v5_variables(content: bytes, where: str) -> dict[str, Any]:
     while not elements.at_end():
         kind, start, end = elements.next()
         if kind == _COMPRESSED:
-            unpacked = inflate(content[start:end], where, walk.budget)
-            walk.budget -= len(unpacked)
+            unpacked = inflate(content[start:end], where, max(walk.budget, 0))
+            walk.budget -= len(unpacked) + end - start
             inner = _Elements(unpacked, 0, len(unpacked), order, where)
             kind, first, last = inner.next()
             name, value = walk.matrix(unpacked, kind, first, last, 0)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from cmelt.errors import RecordError
-from cmelt.records.readers.limits import LARGEST_FILE, MOST_VALUES, refuse_size
+from cmelt.records.readers.limits import LARGEST_FILE, refuse_size
 from cmelt.records.readers.stated import KNOWN_NAMES, plain
 from cmelt.records.readers.table_columns import kind_of
 
@@ -46,8 +46,11 @@ def columns(path: Path, announce: Callable[[int], None]) -> dict[str, Any]:
         if any(not (pa.types.is_integer(entry.type) or pa.types.is_floating(entry.type)) for entry in chosen):
             raise RecordError(where, "has columns of leads that are not numbers", "write a row a sample, a number a cell")
         refuse_size(len(chosen), file.metadata.num_rows, where)
+        size = len(chosen) * file.metadata.num_rows * 8
+        if size > LARGEST_FILE:
+            raise RecordError(where, "holds more rows than an ECG has samples", "cut the record, or give it as WFDB or EDF")
         _refuse_unpacked(file.metadata, {entry.name for entry in chosen}, where)
-        announce(len(chosen) * file.metadata.num_rows * 8)
+        announce(size)
         arrays = _read(file, [entry.name for entry in chosen], where)
         facts = {**_texts(schema.metadata)}
         units = [
@@ -79,8 +82,8 @@ def _refuse_unpacked(metadata: Any, names: set[str], where: str) -> None:
         for number in range(metadata.num_columns):
             column = metadata.row_group(group).column(number)
             size += column.total_uncompressed_size if column.path_in_schema in names else 0
-    if not 0 <= size <= MOST_VALUES * 8:
-        raise RecordError(where, f"unpacks to more than {MOST_VALUES * 8 >> 20} MiB", "no ECG does: check where it comes from")
+    if not 0 <= size <= LARGEST_FILE + (1 << 20):  # what is beside the values takes room, too
+        raise RecordError(where, f"unpacks to more than {LARGEST_FILE >> 20} MiB", "no ECG does: check where it comes from")
 
 
 def _texts(metadata: Any) -> dict[str, str]:

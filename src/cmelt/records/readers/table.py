@@ -86,4 +86,4 @@ def _record(
             raise RecordError(where, "states a rate that its times contradict", "correct the one or the other")
         stated = replace(stated, rate=rate)
         numbers = numbers[1:]
-    return record_from(numbers, stated, options, path)
+    return record_from(numbers, stated, options, path, is_upright=True)

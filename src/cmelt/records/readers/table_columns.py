@@ -55,6 +55,8 @@ class Columns:
 def kind_of(heading: str) -> str | None:
     """ "lead", "time", "signal" (a lead that is not named), or None for a column that is neither."""
     name, _ = _split_unit(heading)
+    if not any(letter.isalpha() for letter in name):  # "1" is a number here, though it may name lead I
+        return None
     if lead_name(name) in LEADS or _FURTHER_LEADS.fullmatch(lead_name(name)):
         return "lead"
     if plain(name) in _TIME_NAMES or name.strip().lower() in _TIME_HEADINGS:
@@ -104,7 +106,8 @@ def rate_of_times(times: NDArray[np.float64], seconds: float | None, told: float
         raise RecordError(where, "has times that are missing", "write a time in every row, or none and the rate")
     steps = np.diff(times)
     step = float(times[-1] - times[0]) / steps.size
-    if not steps.min() > 0 or steps.max() > 1.6 * step or steps.max() > 2.5 * steps.min() + 1e-9 * abs(float(times[-1])):
+    usual = float(np.median(steps))
+    if not steps.min() > 0 or steps.max() > 1.6 * usual or steps.min() < usual / 2.5:
         raise RecordError(where, "has times that are not equidistant", "resample it, or write a row for every sample")
     rounding = float(np.abs(times - times[0] - step * np.arange(times.size)).max())
     tolerance = 2 * rounding / float(times[-1] - times[0]) + 1e-6

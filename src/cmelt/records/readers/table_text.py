@@ -23,6 +23,8 @@ _MOST_PREAMBLE = 300
 _SAMPLE = 20
 #: 70 minutes at 1000 Hz.
 _MOST_ROWS = 1 << 22
+#: Numbers take eight bytes here, beside their text.
+_MOST_CELLS = MOST_VALUES // 2
 _COMMENTS = ("#", "%", "//")
 _DELIMITERS = ("\t", ";", ",", " ")
 _MISSING = frozenset({"", "nan", "na", "n/a", "null", "none", "-", "--", "?"})
@@ -88,7 +90,7 @@ def parse_rows(content: bytes, layout: Layout, places: Sequence[int], where: str
         RecordError: too many rows, one of another width, a cell that is no number, or a line without end.
     """
     rows = content.count(b"\n", layout.start) + 1
-    if rows > _MOST_ROWS or rows * len(places) > MOST_VALUES:
+    if rows > _MOST_ROWS or rows * len(places) > _MOST_CELLS:
         raise RecordError(where, "holds more rows than an ECG has samples", "cut the record, or give it as WFDB or EDF")
     stream = io.BytesIO(content)
     stream.seek(layout.start)
@@ -194,4 +196,7 @@ def _fit(cells: Sequence[str], places: Sequence[int], count: int) -> bool:
 
 
 def _has_comma(rows: Sequence[Sequence[str]]) -> bool:
-    return any(_COMMA.fullmatch(cell.strip()) for row in rows for cell in row)
+    """Whether most broken numbers of `rows` are written with a comma."""
+    cells = [cell.strip() for row in rows for cell in row]
+    commas = sum(bool(_COMMA.fullmatch(cell)) for cell in cells)
+    return commas > sum("." in cell and bool(_POINT.fullmatch(cell)) for cell in cells)
