@@ -58,12 +58,17 @@ def standardise(record: Record, rate: float, seconds: float = 10.0, *, crop: Cro
     missing: list[str] = []
     for position, lead in enumerate(LEADS):
         row = whole.signal[whole.leads.index(lead)] if lead in whole.leads else None
-        if row is None or is_flat(row) or longest_gap(row) > LONGEST_GAP_SECONDS * record.rate:
+        # The flags know this of recorded leads already.
+        if row is None or (is_flat(row) if lead in derived else f"flat:{lead}" in flags):
             missing.append(lead)
             continue
         if not np.isfinite(row).all():
+            if longest_gap(row) > LONGEST_GAP_SECONDS * record.rate:
+                missing.append(lead)
+                continue
             flags.append(f"interpolated:{lead}")
-        signal[position] = _interpolated(row)
+            row = _interpolated(row)
+        signal[position] = row
     if len(missing) == len(LEADS):
         raise RecordError(where, "no usable lead: all are missing, flat or full of gaps", "leave the record out")
     signal = resample(signal, record.rate, rate)
@@ -94,8 +99,6 @@ def _without_empty_leads(record: Record) -> Record:
 
 def _interpolated(row: NDArray[np.float32]) -> NDArray[np.float32]:
     finite = np.isfinite(row)
-    if finite.all():
-        return row
     places = np.arange(row.size)
     return np.interp(places, places[finite], row[finite]).astype(np.float32)
 
