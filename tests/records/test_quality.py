@@ -10,6 +10,7 @@ import pytest
 from cmelt.records.quality import is_clipped, is_flat, longest_gap, quality_flags
 from cmelt.records.readers import read_ecg
 from cmelt.records.record import LEADS, Record
+from cmelt.simulation import simulate
 from ecg_files import heart, record
 
 FLAT_IN_CHAPMAN = {"JS11438": 6, "JS20004": 3, "JS20008": 3, "JS45542": 6, "JS45544": 5, "JS45551": 3}
@@ -25,13 +26,93 @@ def test_each_fault_is_flagged_with_its_lead():
     signal[7, 20:30] = np.nan
     signal[8] = np.clip(signal[8] * 4, -1.2, 1.2)
     flags = quality_flags(Record(signal[:11], 500, LEADS[:11]))
-    assert flags == ("flat:V1", "nan:V2", "clipped:V3", "missing:V6")
+    assert flags[:4] == ("flat:V1", "nan:V2", "clipped:V3", "missing:V6")
+    assert flags[4:] == ("poor-quality",)  # people call a record so with a lead that carries nothing
 
 
 def test_a_swapped_pair_is_flagged():
     names = list(LEADS)
     names[1], names[4] = names[4], names[1]
-    assert quality_flags(replace(record(3), leads=tuple(names))) == ("limb-swapped:II/aVL",)
+    assert quality_flags(replace(simulate(3, [], rate=100), leads=tuple(names))) == ("limb-swapped:II/aVL",)
+
+
+def test_simulated_hearts_with_usual_noise_have_no_flags_but_mains():
+    clean = [quality_flags(simulate(seed, [], rate=rate)) for seed in range(25) for rate in (100, 500)]
+    assert sum(bool([flag for flag in flags if not flag.startswith("mains")]) for flags in clean) == 0
+
+
+def test_leads_with_the_same_samples_are_named_though_einthoven_is_content():
+    signal = simulate(3, [], rate=500).signal.copy()
+    signal[7] = signal[6]
+    signal[10, 4000:] = np.nan
+    signal[11] = signal[10]
+    flags = quality_flags(Record(signal, 500, LEADS))
+    assert "duplicated:V1/V2" in flags
+    assert "duplicated:V5/V6" in flags
+    signal[7, 13] += 0.001
+    assert "duplicated:V1/V2" not in quality_flags(Record(signal, 500, LEADS))
+
+
+def test_flat_leads_are_not_called_copies_of_one_another():
+    signal = simulate(3, [], rate=500).signal.copy()
+    signal[6:9] = 0
+    assert not [flag for flag in quality_flags(Record(signal, 500, LEADS)) if flag.startswith("duplicated")]
+
+
+def test_what_the_reader_computed_is_said():
+    assert "derived:aVF" in quality_flags(replace(simulate(3, [], rate=100), derived=("III", "aVF")))
+
+
+def test_infinite_samples_are_not_measured():
+    signal = simulate(3, [], rate=500).signal.copy()
+    signal[6, 100:110] = np.inf
+    signal[7, 100] = -np.inf
+    assert quality_flags(Record(signal, 500, LEADS))[:2] == ("nan:V1", "nan:V2")
+
+
+def test_a_record_under_five_seconds_is_short_and_one_of_a_sample_is_no_fault_of_ours():
+    whole = simulate(3, [], rate=500)
+    assert quality_flags(replace(whole, signal=whole.signal[:, :2400])) == ("short",)
+    for samples in (1, 2, 7, 100, 600, 1501):
+        assert "short" in quality_flags(replace(whole, signal=whole.signal[:, :samples]))
+
+
+@pytest.mark.parametrize("rate", [25.0, 50.0, 257.0, 1000.0, 8000.0])
+def test_any_rate_number_of_leads_and_content_can_be_looked_at(rate):
+    rng = np.random.default_rng(0)
+    for leads in (("I",), ("V1", "V5"), ("I", "II", "V5", "V6"), LEADS):
+        for signal in (rng.normal(size=(len(leads), 6000)), np.zeros((len(leads), 6000)), np.full((len(leads), 6000), np.nan)):
+            quality_flags(Record(signal.astype(np.float32), rate, leads))
+    spikes = np.zeros((12, 6000), np.float32)
+    spikes[:, ::900] = 5
+    quality_flags(Record(spikes, rate, LEADS))
+
+
+def test_millivolts_taken_for_microvolts_are_suspected_and_low_voltage_is_not():
+    whole = simulate(3, [], rate=500)
+    assert "unit-suspect" in quality_flags(replace(whole, signal=whole.signal / 1000))
+    low = replace(whole, signal=(whole.signal * (0.3 / np.ptp(whole.signal[1]))).astype(np.float32))
+    assert "unit-suspect" not in quality_flags(low)
+    noise = np.random.default_rng(0).normal(0, 0.001, (12, 5000)).astype(np.float32)
+    assert "unit-suspect" not in quality_flags(Record(noise, 500, LEADS))
+
+
+@pytest.mark.parametrize("hertz", [50, 60])
+def test_mains_is_named_by_its_frequency(hertz):
+    whole = simulate(3, [], rate=500, noise=0.3)
+    time = np.arange(5000) / 500
+    phases = np.random.default_rng(0).uniform(0, 6.28, (12, 1))
+    hum = (0.02 * np.sin(2 * np.pi * (hertz + 0.03) * time + phases)).astype(np.float32)
+    assert f"mains:{hertz}" in quality_flags(replace(whole, signal=whole.signal + hum))
+    assert not [flag for flag in quality_flags(whole) if flag.startswith("mains")]
+
+
+def test_one_trembling_lead_is_named():
+    signal = simulate(3, [], rate=500).signal.copy()
+    rng = np.random.default_rng(0)
+    signal[9] += (0.4 * rng.normal(size=5000)).astype(np.float32)
+    signal[9] += np.cumsum(rng.normal(size=5000)).astype(np.float32) * 0.03
+    assert quality_flags(Record(signal, 500, LEADS)) == ("noisy:V4", "poor-quality")
 
 
 def test_spikes_on_an_unplugged_lead_do_not_plug_it_in():

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import combinations
 
 import numpy as np
@@ -83,15 +84,19 @@ def check_limb_leads(signal: Signal, leads: Sequence[str]) -> LimbCheck:
     Leads that are flat or hold NaN for more than half of the record do not take part; each lead's offset is
     taken off first, since amplifiers differ there. Two limb leads always agree: at least three are needed.
     """
-    rows = {lead: signal[row].astype(np.float64) for row, lead in enumerate(leads) if lead in LIMB_LEADS}
-    usable = [lead for lead in LIMB_LEADS if lead in rows and _carries_signal(rows[lead])]
+    rows = [leads.index(lead) for lead in LIMB_LEADS if lead in leads]
+    stacked = signal[rows].astype(np.float64)
+    present = [lead for lead in LIMB_LEADS if lead in leads]
+    live = _carry_signal(stacked)
+    usable = [lead for lead, carries in zip(present, live, strict=True) if carries]
     if len(usable) < 3:
         return LimbCheck(float("nan"), tuple(usable))
-    stacked = np.stack([rows[lead] for lead in usable])
-    measured = np.isfinite(stacked).all(axis=0)
-    if not measured.any():
-        return LimbCheck(float("nan"), tuple(usable))
-    stacked = stacked[:, measured]
+    stacked = stacked if len(usable) == len(rows) else stacked[live]
+    finite = np.isfinite(stacked)
+    if not finite.all():
+        stacked = stacked[:, finite.all(axis=0)]
+        if stacked.shape[1] == 0:
+            return LimbCheck(float("nan"), tuple(usable))
     stacked -= stacked.mean(axis=1, keepdims=True)  # the mean, since medians do not obey Einthoven
     gram = stacked @ stacked.T / stacked.shape[1]
     error = _relation_error(gram, usable)
@@ -100,21 +105,32 @@ def check_limb_leads(signal: Signal, leads: Sequence[str]) -> LimbCheck:
     return LimbCheck(error, tuple(usable), *_explain(gram, usable))
 
 
-def _carries_signal(row: NDArray[np.float64]) -> bool:
-    finite = row[np.isfinite(row)]
-    return finite.size * 2 > row.size and bool(np.ptp(finite) > 0)
+def _carry_signal(rows: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which of the rows [leads, samples] are measured for more than half of the record, and not constant."""
+    spans = np.max(rows, axis=1) - np.min(rows, axis=1)
+    if np.isfinite(spans).all():
+        return np.asarray(spans > 0)
+    finite = np.isfinite(rows)
+    spans = np.max(rows, axis=1, where=finite, initial=-np.inf) - np.min(rows, axis=1, where=finite, initial=np.inf)
+    return np.asarray((finite.sum(axis=1) * 2 > rows.shape[1]) & (spans > 0))
 
 
 def _relation_error(gram: NDArray[np.float64], leads: Sequence[str], order: Sequence[int] | None = None) -> float:
     """Residual over RMS, from the second moments of the leads [k, k] alone; `order` reassigns names to rows."""
     if order is not None:
         gram = gram[np.ix_(order, order)]
-    mixtures = LIMB_MIXTURES[[LIMB_LEADS.index(lead) for lead in leads]]
-    outside = np.eye(len(leads)) - mixtures @ np.linalg.pinv(mixtures)  # projects on what no heart vector can make
+    outside = _outside(tuple(leads))
     power = float(np.trace(gram))
     # Every direction outside is one broken relation; scaled so that unrelated leads come out near the 140 % of the data page.
     residual = float(np.trace(outside @ gram @ outside.T))
     return float(np.sqrt(max(residual, 0.0) / power * len(leads) / max(len(leads) - 2, 1))) if power > 0 else float("nan")
+
+
+@lru_cache(maxsize=64)
+def _outside(leads: tuple[str, ...]) -> NDArray[np.float64]:
+    """Projects on what no heart vector can make, [k, k]."""
+    mixtures = LIMB_MIXTURES[[LIMB_LEADS.index(lead) for lead in leads]]
+    return np.asarray(np.eye(len(leads)) - mixtures @ np.linalg.pinv(mixtures))
 
 
 def _explain(gram: NDArray[np.float64], leads: Sequence[str]) -> tuple[tuple[str, str] | None, str | None]:

@@ -1,4 +1,7 @@
-"""What is wrong with a signal, lead by lead: NaN, flat, clipped, missing."""
+"""What is wrong with a record, as flags: with single leads, with the leads together, with what the file says of them.
+
+Each question has its own file: `leads.py` (Einthoven), `reversal.py` (arm electrodes), `noise.py`, `mains.py`, `stated_rate.py`.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,14 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from cmelt.records.beats import beats_of
 from cmelt.records.leads import check_limb_leads
+from cmelt.records.mains import mains_line
+from cmelt.records.noise import NOISY_ABOVE, POOR_ABOVE, lead_noise, record_noise
 from cmelt.records.record import LEADS, Record, Signal
+from cmelt.records.reversal import NEEDED, arms_reversed
+from cmelt.records.stated_rate import suspected_rate
+from cmelt.records.stated_unit import suspected_unit
 
 #: A lead that stays this close to its median is an unplugged one (two steps of a 5 µV converter), mV.
 FLAT_MV = 0.010
@@ -21,6 +30,11 @@ RAIL_MV = 1.0
 #: Filters hold the first and last value of a record; a rail that is met there is met steeply: by this share of its height
 #: within RAIL_SECONDS.
 RAIL_JUMP = 0.25
+#: Shorter records are flagged, s; fingerprints need as much.
+SHORT_SECONDS = 5.0
+#: Below these, beats and noise are not judged (s, Hz).
+SHORTEST_SECONDS_OF_BEATS = 3.0
+LOWEST_RATE_OF_BEATS = 40.0
 
 
 def is_flat(row: NDArray[np.float32]) -> bool:
@@ -69,27 +83,101 @@ def _runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
 
 
 def quality_flags(record: Record) -> tuple[str, ...]:
-    """What is wrong with `record`: "nan:V3", "flat:II", "clipped:V1", "missing:aVR", "limb-swapped:I/II", "limb-inverted:III",
-    "limb-inconsistent". Empty for a good record."""
-    flags: list[str] = []
-    for row, lead in zip(record.signal, record.leads, strict=True):
-        if not np.isfinite(row).all():
-            flags.append(f"nan:{lead}")
-        if is_flat(row):
-            flags.append(f"flat:{lead}")
-        elif is_clipped(row, record.rate):
-            flags.append(f"clipped:{lead}")
+    """What is wrong with `record`, or worth knowing before it is used (docs/quality.md); empty for a good record.
+
+    Of leads: "nan:V3", "flat:II", "clipped:V1", "missing:aVR", "derived:III", "noisy:V2". Of leads together: "duplicated:V1/V2",
+    "limb-swapped:I/II", "limb-inverted:III", "limb-inconsistent", "arms-reversed". Of the record: "short", "poor-quality",
+    "mains:50", "mains:60". Of what the file says: "unit-suspect", "rate-suspect:×2" (the stated rate seems twice the true one),
+    "rate-suspect:÷2".
+    """
+    flags, flat = _lead_flags(record)
     flags += [f"missing:{lead}" for lead in LEADS if lead not in record.leads]
-    return tuple(flags) + limb_flags(record.signal, record.leads)
+    flags += [f"derived:{lead}" for lead in record.derived]
+    live = [lead for lead in record.leads if lead not in flat]
+    flags += duplicate_flags(record, live)
+    limb = limb_flags(record.signal, record.leads)
+    flags += limb
+    if record.seconds < SHORT_SECONDS:
+        flags.append("short")
+    return (*flags, *_beat_flags(record, live, bool(limb)))
 
 
-def limb_flags(signal: Signal, leads: Sequence[str]) -> tuple[str, ...]:
+def _lead_flags(record: Record) -> tuple[list[str], set[str]]:
+    """Flags of single leads, and the leads that are flat."""
+    flags: list[str] = []
+    flat: set[str] = set()
+    finite: NDArray[np.bool_] = np.asarray(np.isfinite(record.signal).all(axis=1), dtype=np.bool_)
+    moving, held = _surely_moving(record.signal), _hold_an_extreme(record.signal, record.rate)
+    for row, lead in enumerate(record.leads):
+        if not finite[row]:
+            flags.append(f"nan:{lead}")
+        if not (finite[row] and moving[row]) and is_flat(record.signal[row]):
+            flags.append(f"flat:{lead}")
+            flat.add(lead)
+        elif (held[row] or not finite[row]) and is_clipped(record.signal[row], record.rate):
+            flags.append(f"clipped:{lead}")
+    return flags, flat
+
+
+def _surely_moving(signal: Signal) -> NDArray[np.bool_]:
+    """Leads [leads] that cannot be flat: the middle four fifths of every eighth sample span more than a flat lead does."""
+    few = signal[:, ::8]
+    low, high = few.shape[1] // 10, few.shape[1] - 1 - few.shape[1] // 10
+    ordered = np.partition(few, (low, high), axis=1)
+    return np.asarray(ordered[:, high] - ordered[:, low] > 2 * FLAT_MV) & (np.bool_(few.shape[1] > 50))
+
+
+def _hold_an_extreme(signal: Signal, rate: float) -> NDArray[np.bool_]:
+    """Leads [leads] that have their highest or lowest value as often as a rail needs."""
+    shortest = max(RAIL_SAMPLES, round(RAIL_SECONDS * rate))
+    at_top = np.count_nonzero(signal == signal.max(axis=1, keepdims=True), axis=1)
+    at_bottom = np.count_nonzero(signal == signal.min(axis=1, keepdims=True), axis=1)
+    return np.asarray(np.maximum(at_top, at_bottom) >= shortest)
+
+
+def duplicate_flags(record: Record, live: Sequence[str]) -> list[str]:
+    """ "duplicated:A/B" for leads out of `live` that hold the same samples under two names."""
+    rows = [record.leads.index(lead) for lead in live]
+    # Two leads of one heart never agree all along: a few dozen places tell which to compare in full.
+    few = record.signal[rows][:, :: max(record.signal.shape[1] // 48, 1)]
+    seen: dict[bytes, str] = {}
+    found = []
+    for row, lead, sample in zip(rows, live, few, strict=True):
+        first = seen.setdefault(sample.tobytes(), lead)
+        if first != lead and np.array_equal(record.signal[record.leads.index(first)], record.signal[row], equal_nan=True):
+            found.append(f"duplicated:{first}/{lead}")
+    return found
+
+
+def _beat_flags(record: Record, live: Sequence[str], limb_fault: bool) -> list[str]:
+    """What beats, noise and spectrum say."""
+    if record.seconds < SHORTEST_SECONDS_OF_BEATS or record.rate < LOWEST_RATE_OF_BEATS:
+        return []
+    beats = beats_of(record)
+    if suspected_unit(beats):
+        return ["unit-suspect"]
+    scores = lead_noise(beats)
+    line = mains_line(record)
+    flags = [f"noisy:{lead}" for lead, score in zip(record.leads, scores, strict=True) if lead in live and score > NOISY_ABOVE]
+    if record_noise(scores) > POOR_ABOVE:
+        flags.append("poor-quality")
+    rows = {lead: record.leads.index(lead) for lead in NEEDED if lead in live}
+    if len(rows) == len(NEEDED) and not limb_fault and arms_reversed(beats, rows):
+        flags.append("arms-reversed")
+    if line is not None and line.hertz in (50, 60):
+        flags.append(f"mains:{line.hertz}")
+    if wrong := suspected_rate(beats, line):
+        flags.append(f"rate-suspect:{wrong}")
+    return flags
+
+
+def limb_flags(signal: Signal, leads: Sequence[str]) -> list[str]:
     """What the limb leads say of one another, as flags."""
     check = check_limb_leads(signal, leads)
     if check.consistent:
-        return ()
+        return []
     if check.swapped is not None:
-        return (f"limb-swapped:{check.swapped[0]}/{check.swapped[1]}",)
+        return [f"limb-swapped:{check.swapped[0]}/{check.swapped[1]}"]
     if check.inverted is not None:
-        return (f"limb-inverted:{check.inverted}",)
-    return ("limb-inconsistent",)
+        return [f"limb-inverted:{check.inverted}"]
+    return ["limb-inconsistent"]

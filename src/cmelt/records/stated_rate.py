@@ -1,0 +1,86 @@
+"""Is the stated sampling rate twice or half the true one? All that lasts lasts half or twice as long then.
+
+A heart at 150 beats a minute is nothing strange, nor is a QRS of 60 ms: both, with an early T wave, are.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cmelt.records.beats import Beats
+from cmelt.records.mains import Line
+
+FEWEST_BEATS = 3
+#: Lags at which the signal is compared with itself, s.
+_LAGS = (0.02, 0.04, 0.08, 0.16, 0.32)
+
+# Fitted by `benchmarks/fit_quality.py` on PTB-XL, folds 1–8, at 100 and at 500 Hz, with right and wrong rates; scores are logits.
+_DOUBLED_WEIGHTS = np.array([-4.423, 1.661, -7.564, -5.377, 9.034, -5.862, 1.577, -4.398])
+_DOUBLED_OFFSET = -20.563
+_HALVED_WEIGHTS = np.array([4.499, 2.174, 5.185, 6.238, -1.774, -3.888, 5.756, 2.043])
+_HALVED_OFFSET = 14.736
+#: Suspected above this; and above the lower one where mains stands at twice or half its place.
+SUSPECT_ABOVE = 2.0
+SUSPECT_WITH_MAINS_ABOVE = -3.0
+
+
+def suspected_rate(beats: Beats, line: Line | None) -> str:
+    """ "×2" where the stated rate seems twice the true one, "÷2" where half of it, else ""; "" with too few beats.
+
+    Args:
+        line: what stands out of the spectrum, out of `cmelt.records.mains`.
+    """
+    if beats.cut.shape[1] < FEWEST_BEATS or beats.peaks.size < FEWEST_BEATS:
+        return ""
+    features = rate_features(beats)
+    for name, weights, offset, displaced in (
+        ("×2", _DOUBLED_WEIGHTS, _DOUBLED_OFFSET, (100, 120)),
+        ("÷2", _HALVED_WEIGHTS, _HALVED_OFFSET, (25, 30)),
+    ):
+        moved = line is not None and line.hertz in displaced
+        if features @ weights + offset > (SUSPECT_WITH_MAINS_ABOVE if moved else SUSPECT_ABOVE):
+            return name
+    return ""
+
+
+def rate_features(beats: Beats) -> NDArray[np.float64]:
+    """Eight logarithms of durations (s) and of how fast the signal forgets itself; a wrong rate shifts most of them."""
+    time, beat = beats.time, beats.middle.astype(np.float64)
+    speed = np.sqrt((np.diff(beat, axis=1) ** 2).sum(axis=0))
+    speed = np.clip(speed - np.partition(speed, speed.size // 5)[speed.size // 5], 0, None)
+    between = time[:-1] + 0.5 / beats.rate
+    near = np.abs(between) < 0.12
+    centre = (speed[near] * between[near]).sum() / max(speed[near].sum(), 1e-9)
+    width = np.sqrt((speed[near] ** 2 * (between[near] - centre) ** 2).sum() / max((speed[near] ** 2).sum(), 1e-12))
+    wide = np.count_nonzero(speed[near] > 0.25 * speed[near].max()) / beats.rate
+    interval = beats.interval
+    return np.array(
+        [np.log(interval), np.log(width + 1e-3), np.log(_t_time(beat, time, interval)), *_forgetting(beats), np.log(wide + 1e-3)]
+    )
+
+
+def _t_time(beat: NDArray[np.float64], time: NDArray[np.float64], interval: float) -> float:
+    """Where the middle of the T wave is, s after QRS."""
+    level = (time > -0.09) & (time < -0.05)
+    size = ((beat - beat[:, level].mean(axis=1, keepdims=True)) ** 2).sum(axis=0)
+    within = (time > 0.1) & (time < max(min(0.5, 0.75 * interval), 0.14))
+    total = float(size[within].sum())
+    return float((time[within] * size[within]).sum() / total) if total > 0 else 0.1
+
+
+def _forgetting(beats: Beats) -> NDArray[np.float64]:
+    """How much more the signal has changed after each lag than after half of it, [4] logarithms."""
+    changes = []
+    for lag in _LAGS:
+        whole, part = divmod(lag * beats.rate, 1)
+        changes.append((1 - part) * _change(beats.signal, int(whole)) + part * _change(beats.signal, int(whole) + 1))
+    return np.asarray(np.diff(np.log(np.array(changes) + 1e-9)))
+
+
+def _change(signal: NDArray[np.float32], lag: int) -> float:
+    """Sum of squared differences at `lag` samples."""
+    if lag == 0 or lag >= signal.shape[1]:
+        return 0.0
+    difference = signal[:, lag:] - signal[:, :-lag]
+    return float(np.vdot(difference, difference))
