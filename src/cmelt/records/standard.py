@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -54,27 +55,42 @@ def standardise(record: Record, rate: float, seconds: float = 10.0, *, crop: Cro
     flags = list(quality_flags(record))
     whole, derived = derive_limb_leads(_without_empty_leads(record))
     flags += [f"derived:{lead}" for lead in derived]
-    signal = np.zeros((len(LEADS), whole.signal.shape[1]), dtype=np.float32)
-    missing: list[str] = []
-    for position, lead in enumerate(LEADS):
-        row = whole.signal[whole.leads.index(lead)] if lead in whole.leads else None
-        # The flags know this of recorded leads already.
-        if row is None or (is_flat(row) if lead in derived else f"flat:{lead}" in flags):
-            missing.append(lead)
-            continue
-        if not np.isfinite(row).all():
-            if longest_gap(row) > LONGEST_GAP_SECONDS * record.rate:
-                missing.append(lead)
-                continue
-            flags.append(f"interpolated:{lead}")
-            row = _interpolated(row)
-        signal[position] = row
+    signal, missing, bridged = _in_canonical_order(whole, derived, flags)
+    flags += bridged
     if len(missing) == len(LEADS):
         raise RecordError(where, "no usable lead: all are missing, flat or full of gaps", "leave the record out")
     signal = resample(signal, record.rate, rate)
     present = [position for position, lead in enumerate(LEADS) if lead not in missing]
     fitted, change = _fitted(signal, round(rate * seconds), crop, present)
     return StandardRecord(fitted, rate, tuple(missing), tuple(flags) + change, min(signal.shape[1], fitted.shape[1]))
+
+
+def _in_canonical_order(whole: Record, derived: Sequence[str], flags: Sequence[str]) -> tuple[Signal, list[str], list[str]]:
+    """`whole` in the order of `LEADS`, gaps bridged and zero where a lead is missing; which are, and flags of the bridged.
+
+    The record's own array comes back where nothing is to be changed.
+    """
+    measured: NDArray[np.bool_] = np.asarray(np.isfinite(whole.signal).all(axis=1))
+    # The flags of recorded leads know which are flat already.
+    flat = [is_flat(whole.signal[row]) if lead in derived else f"flat:{lead}" in flags for row, lead in enumerate(whole.leads)]
+    if whole.leads == LEADS and measured.all() and not any(flat):
+        return whole.signal, [], []
+    signal = np.zeros((len(LEADS), whole.signal.shape[1]), dtype=np.float32)
+    missing, bridged = [], []
+    for position, lead in enumerate(LEADS):
+        row = whole.leads.index(lead) if lead in whole.leads else None
+        if row is None or flat[row] or (not measured[row] and _too_gappy(whole.signal[row], whole.rate)):
+            missing.append(lead)
+        elif measured[row]:
+            signal[position] = whole.signal[row]
+        else:
+            signal[position] = _interpolated(whole.signal[row])
+            bridged.append(f"interpolated:{lead}")
+    return signal, missing, bridged
+
+
+def _too_gappy(row: NDArray[np.float32], rate: float) -> bool:
+    return longest_gap(row) > LONGEST_GAP_SECONDS * rate
 
 
 def windows(record: Record, seconds: float) -> list[Record]:

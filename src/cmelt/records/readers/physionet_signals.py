@@ -21,8 +21,8 @@ from cmelt.records.readers.physionet_header import Header, SignalLine
 from cmelt.records.record import LEADS, Signal
 from cmelt.records.units import is_voltage, units_per_millivolt
 
-#: Frames that are worked on at a time: memory stays small beside the record itself.
-_AT_A_TIME = 1 << 16
+#: Values that are worked on at a time: they stay in the processor's cache, and memory small beside the record itself.
+_AT_A_TIME = 1 << 15
 
 #: The same dozen names in every header of an archive.
 _lead_name = lru_cache(maxsize=1024)(lead_name)
@@ -151,8 +151,9 @@ def _convert(samples: Samples, file: SignalFile, leads: Sequence[Lead], signal: 
         picked = [number - members[0] for number in wanted] if len(wanted) < len(members) else slice(None)
         into = slice(rows[0], rows[-1] + 1) if rows else slice(0)
         sums = np.zeros(len(members), dtype=np.int64)
-        for start in range(0, len(samples), _AT_A_TIME):
-            part = samples[start : start + _AT_A_TIME, within]
+        at_a_time = max(_AT_A_TIME // (within.stop - within.start), 1)
+        for start in range(0, len(samples), at_a_time):
+            part = samples[start : start + at_a_time, within]
             # [frames, signals, samples in a frame] → [signals, samples]
             shaped = part.reshape(len(part), len(members), each).transpose(1, 0, 2)
             block = np.ascontiguousarray(shaped.reshape(len(members), -1))
