@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -20,7 +21,8 @@ from cmelt.errors import StoreError
 from cmelt.publishing import sha256
 from cmelt.sources.ptb_xl import PtbXl
 from cmelt.store import ShardSettings, open_store, prepare_store
-from cmelt.store.cluster import Probe, _news, fault_here, run_on_dask
+from cmelt.store.cluster import Probe, _news, fault_here, finish_on_worker, run_on_dask
+from cmelt.store.shard import ShardTask
 from ecg_files import write_ptb_xl
 
 pytest.importorskip("distributed")
@@ -57,9 +59,7 @@ class Cluster:
 
     @property
     def address(self) -> str:
-        import json
-
-        while not self._file.exists():
+        while not self._file.exists() or not self._file.read_text():
             time.sleep(0.02)
         return str(json.loads(self._file.read_text())["address"])
 
@@ -188,12 +188,17 @@ def test_a_worker_without_the_staging_folder_or_with_another_one_is_refused(sour
     assert "another folder" in fault_here(probe)
     probe.path.unlink()
     assert "does not see the staging folder" in fault_here(probe)
+    assert not list((tmp_path / "s").iterdir())
 
 
 def test_a_worker_without_the_source_is_refused_before_every_record_is_one_that_cannot_be_read(source, tmp_path):
     probe = probe_of(source, tmp_path / "s")
     elsewhere = Probe(probe.token, probe.folder, PtbXl(str(tmp_path / "nothing")), probe.seen)
     assert "does not see the source's files" in fault_here(elsewhere)
+    task = ShardTask(0, source.entries().entries[:SHARD], SETTINGS, elsewhere.source, probe.folder)
+    with pytest.raises(StoreError, match="does not see the source's files"):  # one that came, or lost them, later
+        finish_on_worker(task, elsewhere)
+    assert {path.name for path in (tmp_path / "s").iterdir()} == {probe.path.name}
 
 
 def test_a_shard_that_ends_every_worker_is_an_error_that_says_so():

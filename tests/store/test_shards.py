@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -130,6 +131,53 @@ def test_a_place_that_names_the_patient_is_written_down_nowhere(task):
     line = read_receipt(task.folder, 0).quarantine[0]
     assert (line["record"], line["path"]) == ("2", "study-2")
     assert hidden[1].place not in json.dumps(line)
+
+
+@dataclass(frozen=True)
+class Failing:
+    """PTB-XL whose reader does something to one record instead of reading it."""
+
+    source: PtbXl
+    record: str
+    act: Callable[[], None]
+
+    def __getattr__(self, name):
+        return getattr(self.source, name)
+
+    def read(self, entry):
+        if entry.record == self.record:
+            self.act()
+        return self.source.read(entry)
+
+
+def raises(error: Exception) -> Callable[[], None]:
+    def act() -> None:
+        raise error
+
+    return act
+
+
+@pytest.mark.parametrize("error", [ValueError("what a library says"), KeyError("p1"), OSError(5, "Input/output error")])
+def test_whatever_a_reader_stumbles_over_one_record_does_not_end_the_work(task, error):
+    finish_shard(replace(task, source=Failing(task.source, "2", raises(error))))
+    receipt = read_receipt(task.folder, 0)
+    assert (receipt.records, len(receipt.quarantine)) == (2, 1)
+    assert receipt.quarantine[0]["reason"] == f"its reader failed ({type(error).__name__})"
+
+
+def test_too_little_memory_is_no_fault_of_the_record(task):
+    with pytest.raises(MemoryError):
+        finish_shard(replace(task, source=Failing(task.source, "2", raises(MemoryError()))))
+
+
+def test_files_that_go_away_meanwhile_are_not_records_that_cannot_be_read(task):
+    def unmount() -> None:
+        for path in Path(task.source.folder).glob("records100/*/*"):
+            path.unlink()
+
+    with pytest.raises(StoreError, match="went away"):
+        finish_shard(replace(task, source=Failing(task.source, "2", unmount)))
+    assert not receipt_path(task.folder, 0).exists()
 
 
 def test_what_the_device_measured_is_kept_by_name(task):

@@ -35,9 +35,6 @@ _LOOKED_AT = 3
 _RERUN = "start it again, then run the same command: finished shards are kept"
 _SHARE = "start the workers where source and store are mounted, under the same path, and give absolute paths"
 
-#: Probes that this process, a worker, has passed.
-_passed: set[str] = set()
-
 
 @dataclass(frozen=True)
 class Probe:
@@ -120,27 +117,34 @@ def _news(future: Future, address: str) -> Finished:
 
 
 def finish_on_worker(task: ShardTask, probe: Probe) -> Finished:
-    """`finish_shard` on a worker, which may have come after the others were checked."""
-    if probe.token not in _passed:
-        fault = fault_here(probe)
-        if fault:
-            raise StoreError("a worker that came later", fault, _SHARE)
-        _passed.add(probe.token)
+    """`finish_shard` on a worker that may have come after the others were checked, or have lost sight of the files since."""
+    fault = fault_of_sight(probe)
+    if fault:
+        raise StoreError("a worker", fault, _SHARE)
     return finish_shard(task)
+
+
+def fault_of_sight(probe: Probe) -> str:
+    """What this process does not see, or ""."""
+    try:
+        if probe.path.read_text() != probe.token:
+            return "sees another folder under the staging folder's path"
+    except OSError as error:
+        return f"does not see the staging folder ({error.strerror})"
+    if any(probe.source.stamp(entry) != stamp for entry, stamp in probe.seen):
+        return "does not see the source's files as they are here"
+    return ""
 
 
 def fault_here(probe: Probe) -> str:
     """Why this process cannot work on the store, or "". Leaves a file behind for the main process to see."""
+    fault = fault_of_sight(probe)
+    if fault:
+        return fault
     try:
-        if probe.path.read_text() != probe.token:
-            return "sees another folder under the staging folder's path"
         write_synced(probe.path.with_name(f"answer-{probe.token}-{uuid.uuid4().hex[:8]}{DRAFT}"), probe.token.encode())
-    except OSError as error:
-        return f"does not see the staging folder ({error.strerror})"
     except StoreError as error:
         return f"cannot write into the staging folder ({error.fault})"
-    if any(probe.source.stamp(entry) != stamp for entry, stamp in probe.seen):
-        return "does not see the source's files as they are here"
     return ""
 
 

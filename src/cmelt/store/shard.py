@@ -154,10 +154,16 @@ def _make_shard(task: ShardTask, known_as: str) -> None:
         try:
             signals[len(rows)], row = _prepared(task, entry)
         except CMeltError as error:
-            place = entry.place if entry.origin is None else entry.origin
-            quarantine.append({"record": entry.record, "path": place, "reason": error.fault, "remedy": error.remedy})
+            quarantine.append(_left_out(entry, error.fault, error.remedy))
+        except MemoryError:
+            raise
+        except Exception as error:  # whatever a library makes of a broken file: one of a million must not end the work
+            quarantine.append(_left_out(entry, f"its reader failed ({type(error).__name__})", "leave it out, and report it"))
         else:
             rows.append(row)
+    if quarantine and task.fingerprint() != known_as:
+        fault = "files changed, or went away, while they were read"
+        raise StoreError(task.source.name, fault, "see that the source is there, then run it again: finished shards are kept")
     array, table = _npy(signals[: len(rows)]), rows_bytes(rows)
     digest = hashlib.sha256(array[0])
     digest.update(array[1])
@@ -166,6 +172,12 @@ def _make_shard(task: ShardTask, known_as: str) -> None:
     size = sum(len(piece) for piece in array)
     receipt = Receipt(known_as, digest.hexdigest(), size, hashlib.sha256(table).hexdigest(), len(rows), quarantine)
     write_synced(receipt_path(task.folder, task.number), canonical_json(asdict(receipt)))
+
+
+def _left_out(entry: Entry, reason: str, remedy: str) -> dict[str, str]:
+    """A quarantine line."""
+    place = entry.place if entry.origin is None else entry.origin
+    return {"record": entry.record, "path": place, "reason": reason, "remedy": remedy}
 
 
 def _prepared(task: ShardTask, entry: Entry) -> tuple[NDArray[np.int16], dict[str, Any]]:
