@@ -73,7 +73,8 @@ def test_a_single_waveform_without_a_type_is_read_if_it_is_longer_than_a_beat(tm
 
 def test_of_several_rhythms_the_one_with_most_leads_is_taken_and_leads_apart_are_joined(tmp_path):
     two = muse_rhythm(HEART[:2, ::-1], ("I", "II"))
-    assert np.allclose(read(tmp_path, muse_file(two + RHYTHM)).signal[0], HEART[0], atol=6e-4)
+    for both in (two + RHYTHM, RHYTHM + two, RHYTHM + muse_rhythm(HEART[ROWS, ::-1], EIGHT)):
+        assert np.allclose(read(tmp_path, muse_file(both)).signal[0], HEART[0], atol=6e-4)
     one_each = "".join(muse_rhythm(HEART[row : row + 1], (lead,)) for row, lead in zip(ROWS, EIGHT, strict=True))
     record = read(tmp_path, muse_file(MEDIAN + one_each))
     assert record.leads[:8] == EIGHT and np.allclose(record.signal[:8], HEART[ROWS], atol=6e-4)

@@ -25,7 +25,7 @@ HOSTILE = {
     "a parameter entity": '<!DOCTYPE r [<!ENTITY % x SYSTEM "file:///etc/passwd"> %x;]><RestingECG/>',
     "default attributes": f'<!DOCTYPE r [<!ATTLIST a b CDATA "{"x" * 9999}">]><RestingECG>{"<a/>" * 9999}</RestingECG>',
     "an undefined entity": '<!DOCTYPE RestingECG SYSTEM "restecg.dtd"><RestingECG>&nothing;</RestingECG>',
-    "nesting": "<RestingECG>" + "<a>" * 100_000,
+    "nesting": "<RestingECG>" + "<a>" * 100_000 + "</a>" * 100_000 + "</RestingECG>",
     "a million elements": "<RestingECG>" + "<a/>" * 1_000_000 + "</RestingECG>",
     "a tag of megabytes": "<RestingECG " + " ".join(f'a{n}="1"' for n in range(400_000)) + "/>",
     "a comment of megabytes": "<RestingECG><!--" + "x" * 3_000_000 + "--></RestingECG>",

@@ -88,4 +88,4 @@ def _integrate(packed: bytes, first: int) -> NDArray[np.int16]:
     second = np.concatenate([[first], codes[2:-1] - _BIAS])
     slope = (codes[1] - codes[0]) - np.cumsum(second)
     samples = np.concatenate([codes[:2], codes[1] + np.cumsum(slope)])
-    return ((samples + (1 << 15)) % (1 << 16) - (1 << 15)).astype(np.int16)  # 16-bit arithmetic wraps, and back again
+    return samples.astype(np.int16)  # keeps the low 16 bits: the device's arithmetic wraps, and back again
