@@ -190,6 +190,19 @@ def test_bimodal_compression_keeps_protected_zones_and_draws_lines_between(tmp_p
     assert np.abs(found - slow).max() < 5 * factor  # a line through means of a slow wave
 
 
+def test_lines_run_from_the_middle_of_one_mean_to_that_of_the_next(tmp_path):
+    # Twelve samples as three means, two protected, three left over: half a stretch is held at either end of the lines.
+    stored = [0, 4, 8, 100, 200, 7, 8, 9]
+    expected = [0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 8, 100, 200, 7, 8, 9]
+    bodies = {
+        **bimodal_bodies(DIGITAL, [(13, 14)]),
+        3: scp_lead_section(("II",), len(expected)),
+        5: scp_data_section([stream([0] * 300, 1)], 1000, 2000, 1),
+        6: scp_data_section([stream(stored)], 1000, 8000, 2, bimodal=True),
+    }
+    assert np.array_equal(np.rint(read_bodies(tmp_path, bodies).signal[0] * 1000), expected)
+
+
 def test_protected_zones_that_do_not_fit_the_rhythm_are_refused(tmp_path):
     bodies = bimodal_bodies(DIGITAL, [(101, 150), (302, 351)])
     moved = bytearray(bodies[4])
@@ -213,6 +226,16 @@ def test_eight_leads_imply_the_other_four(tmp_path):
     record = read_ecg(write_scp(tmp_path / "e.scp", heart()[[LEADS.index(lead) for lead in EIGHT]], leads=EIGHT))
     assert record.derived == ("III", "aVR", "aVL", "aVF")
     assert np.allclose(record.signal[[record.leads.index(lead) for lead in LEADS]], heart(), atol=2e-3)
+
+
+def test_an_unspecified_lead_is_named_by_the_caller_or_not_at_all(tmp_path):
+    rows = struct.pack("<BBIIB", 1, 12, 1, 1000, 0)
+    bodies = {**bodies_of(DIGITAL[:1], ("I",)), 3: rows}
+    with pytest.raises(RecordError, match="does not name its leads"):
+        read_bodies(tmp_path, bodies)
+    assert read_bodies(tmp_path, bodies, leads=("II",)).leads == ("II",)
+    with pytest.raises(RecordError, match="otherwise than was said"):
+        read_bodies(tmp_path, bodies_of(DIGITAL[:1], ("I",)), leads=("II",))
 
 
 def test_amplitude_and_rate_are_the_file_s(tmp_path):

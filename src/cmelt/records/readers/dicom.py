@@ -23,7 +23,7 @@ from cmelt.records.readers.dicom_annotations import measurements_and_report, tex
 from cmelt.records.readers.dicom_structure import Encoded, data_set, looks_like_dicom
 from cmelt.records.readers.lead_codes import lead_in_words, lead_of_code
 from cmelt.records.readers.limits import read_whole, refuse_size
-from cmelt.records.readers.options import NOTHING_GIVEN, ReadOptions, settle_rate
+from cmelt.records.readers.options import NOTHING_GIVEN, ReadOptions, settle_leads, settle_rate
 from cmelt.records.record import Record
 from cmelt.records.units import refuse_impossible_amplitude, units_per_millivolt
 
@@ -107,7 +107,7 @@ def _record(parsed: Any, big_endian: bool, path: Path, options: ReadOptions) -> 
     record = Record(
         rhythm.signal,
         settle_rate(rhythm.rate, options, str(path)),
-        rhythm.leads,
+        settle_leads(rhythm.leads, options, len(rhythm.leads), str(path)),
         path.stem,
         report=report,
         patient=text_of(parsed, "PatientID") if options.identity else None,
@@ -254,8 +254,8 @@ def _millivolts(digital: NDArray[Any], channel: Any, padding: int | None, rate: 
 
 def _units(channel: Any, path: Path) -> str:
     for unit in channel.get("ChannelSensitivityUnitsSequence") or []:
-        code = text_of(unit, "CodeValue") or ""
-        return _UNITS.get((text_of(unit, "CodeMeaning") or "").lower().rstrip("s"), code) if code == "" else code
+        meaning = (text_of(unit, "CodeMeaning") or "").lower().rstrip("s")
+        return text_of(unit, "CodeValue") or _UNITS.get(meaning, meaning)
     raise RecordError(path, "a lead without its unit: its amplitude is unknown", "state it in the file")
 
 

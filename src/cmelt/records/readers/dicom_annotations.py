@@ -25,7 +25,7 @@ _MEASUREMENT_CODES: Mapping[str, tuple[str, ...]] = {
     "rr_ms": ("2:16168", "2:16000", "5.10.2.1-3"),
 }
 _MEASUREMENT_WORDS: Mapping[str, tuple[str, ...]] = {
-    "heart_rate_bpm": ("ventricular heart rate", "ventricular rate", "heart rate"),
+    "heart_rate_bpm": ("ventricular heart rate", "ventricular rate", "heart rate", "vrate"),
     "p_ms": ("p duration",),
     "pr_ms": ("pr interval",),
     "qrs_ms": ("qrs duration",),

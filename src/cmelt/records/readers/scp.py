@@ -15,9 +15,10 @@ import numpy as np
 from cmelt.records.leads import derive_limb_leads
 from cmelt.records.readers import scp_sections as sections
 from cmelt.records.readers.demographics import age_at, age_in_years
+from cmelt.records.readers.lead_codes import LEAD_NUMBERS
 from cmelt.records.readers.limits import read_whole
 from cmelt.records.readers.measurements import plausible
-from cmelt.records.readers.options import NOTHING_GIVEN, ReadOptions, settle_rate
+from cmelt.records.readers.options import NOTHING_GIVEN, ReadOptions, settle_leads, settle_rate
 from cmelt.records.readers.scp_rhythm import read_rhythm
 from cmelt.records.record import Record
 from cmelt.records.units import refuse_impossible_amplitude
@@ -25,9 +26,8 @@ from cmelt.records.units import refuse_impossible_amplitude
 NAME = "SCP-ECG"
 
 NANOVOLTS_PER_MILLIVOLT = 1e6
-#: "Not computed" of section 7, in intervals and in axes.
+#: "Not computed" of section 7; that of axes (999, 29,999) is beyond what is plausible for one.
 _UNDEFINED = (29_999, 65_535)
-_NO_AXIS = (999, 29_999, 32_767)
 _AGE_UNITS: Mapping[int, str] = {1: "years", 2: "months", 3: "weeks", 4: "days", 5: "hours"}
 _PATIENT, _AGE, _BORN, _SEX, _DEVICE, _RECORDED = 2, 4, 5, 8, 14, 25
 _LANGUAGE_BYTE = 16  # of the device's description
@@ -58,10 +58,12 @@ def read(path: Path, options: ReadOptions = NOTHING_GIVEN) -> Record:
     refuse_impossible_amplitude(signal, str(path))
     tags = _tags(parts.optional(sections.PATIENT))
     characters = _character_set(tags)
+    named = any(lead in LEAD_NUMBERS.values() for lead in rhythm.leads)  # single-lead recorders leave theirs unspecified
+    stated = rhythm.leads if named else None
     record = Record(
         signal,
         settle_rate(rhythm.rate, options, str(path)),
-        rhythm.leads,
+        settle_leads(stated, options, len(rhythm.leads), str(path)),
         path.stem,
         report=_report(parts, characters),
         patient=(_text(tags.get(_PATIENT, b""), characters) or None) if options.identity else None,
@@ -127,10 +129,7 @@ def _measurements(body: bytes) -> Mapping[str, float]:
             "qrs_ms": _interval(qrs_on, qrs_end),
             "qt_ms": _interval(qrs_on, t_end),
         }
-        found |= {
-            name: None if axis in _NO_AXIS else axis
-            for name, axis in zip(("p_axis_deg", "qrs_axis_deg", "t_axis_deg"), axes, strict=True)
-        }
+        found |= dict(zip(("p_axis_deg", "qrs_axis_deg", "t_axis_deg"), axes, strict=True))
     place = 6 + 16 * blocks + 10 * spikes  # then a type for every beat, then rates and corrected QT
     if place + 2 <= len(body):
         place += 2 + struct.unpack_from("<H", body, place)[0]
