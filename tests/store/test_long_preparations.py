@@ -1,4 +1,4 @@
-"""What matters when a store is made of very many records: killed anywhere, a full disk, memory that does not grow, a lean index."""
+"""Very many records: killed anywhere, a full disk, memory that does not grow, a lean index."""
 
 from __future__ import annotations
 
