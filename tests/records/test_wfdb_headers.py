@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cmelt.errors import RecordError
-from cmelt.records.readers import ReadOptions, read_ecg
+from cmelt.records.readers import ReadOptions, physionet, read_ecg
 from cmelt.records.readers.physionet_comments import remarks
 from cmelt.records.record import LEADS
 from ecg_files import heart, write_wfdb
@@ -111,6 +111,29 @@ def test_a_record_may_be_named_by_any_signal_file_that_its_header_names(tmp_path
 
 def test_a_header_is_recognised_by_content_under_any_name(header):
     assert read_ecg(header.rename(header.parent / "listing.txt")).leads == ("I", "II")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0 12 34\n0.002 16 33\n",
+        "1 2 3\n4 5 6\n",
+        "time\tI\tII\n0.0\t1\t2\n",
+        "a 1\nb 2\n",
+        "1\t2\n3\t16\n",
+        "Dear 12 colleagues\nx.y 16\n",
+    ],
+)
+def test_other_texts_are_no_headers(tmp_path, text):
+    (tmp_path / "table.txt").write_text(text)
+    assert not physionet.recognises(tmp_path / "table.txt", text.encode())
+
+
+@pytest.mark.parametrize(
+    "text", ["m/2 3 250 100\n~ 50\ns1 50\n", "m/1 3\nlayout 0", "r 1\nr.dat 212x2:1+7", "# by\nr 2 360 9\r\nr.d 61 1"]
+)
+def test_headers_are_recognised_under_any_name(tmp_path, text):
+    assert physionet.recognises(tmp_path / "notes.txt", text.encode())
 
 
 def test_a_file_that_its_neighbour_header_does_not_name_is_not_its_record(header):

@@ -22,10 +22,13 @@ from cmelt.records.units import refuse_impossible_amplitude
 NAME = "WFDB"
 
 _GZIP = b"\x1f\x8b"
-#: name, perhaps "/" and a number of segments, a number of signals, perhaps a rate.
-_RECORD_LINE = re.compile(rb"^[\w./-]+[ \t]+\d+([ \t]+[\d.]|[ \t]*$)")
-#: A signal file and its format, or a segment and its length.
-_NEXT_LINE = re.compile(rb"^(~|[\w.-]+\.[\w.]+[ \t]+\d+([x:+]\d+)*([ \t]|$)|[\w.-]+[ \t]+\d+[ \t]*$)")
+#: name, a number of signals, perhaps a rate; then a signal file (whose name has a letter) and one of the storage formats.
+_SIGNALS = re.compile(
+    rb"[\w.-]+[ \t]+\d{1,3}(?:[ \t]+[\d.][^\n]*)?\n"
+    rb"(?=[^ \t\n]*[A-Za-z])[\w.-]+[ \t]+(?:8|16|24|32|61|80|160|212|310|311|508|516|524)(?:[x:+]\d+)*(?:[ \t\n]|$)"
+)
+#: name/number of segments, a number of signals, perhaps a rate; then a segment, or a gap, and its length.
+_SEGMENTS = re.compile(rb"[\w.-]+/\d+[ \t]+\d{1,3}(?:[ \t]+[\d.][^\n]*)?\n(?:~|[\w.-]+)[ \t]+\d+(?:\n|$)")
 
 
 def recognises(path: Path, head: bytes) -> bool:
@@ -65,7 +68,8 @@ def _looks_like_header(head: bytes, *, strictly: bool) -> bool:
     if not strictly:
         fields = body[0].split()
         return head.startswith(b"#") or (len(fields) >= 2 and fields[1].isdigit())
-    return b"\0" not in head and len(body) >= 2 and bool(_RECORD_LINE.match(body[0]) and _NEXT_LINE.match(body[1]))
+    start = b"\n".join(body[:2])
+    return b"\0" not in head and bool(_SIGNALS.match(start) or _SEGMENTS.match(start))
 
 
 def _header_beside(path: Path) -> Path | None:
