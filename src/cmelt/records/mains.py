@@ -19,7 +19,7 @@ _TOLERANCE_HZ = 0.25
 _BESIDE_HZ = 2.0
 #: The line's amplitude in µV, and how far it stands above the highest one beside it.
 LEAST_MICROVOLTS = 4.0
-LEAST_CONTRAST = 4.0
+LEAST_CONTRAST = 3.0
 
 
 @dataclass(frozen=True)

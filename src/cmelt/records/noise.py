@@ -15,10 +15,10 @@ _QUIET_SECONDS, _QUIET_MV = 2.0, 0.03
 # is a logit, a record's is the logarithm of the sum of its leads' odds.
 _WEIGHTS = np.array([-0.88, -0.406, 0.497, 0.36, 0.791, 3.99])
 _OFFSET = -0.471
-#: A record is poor above this, where people's verdicts are met equally often both ways on that half.
-POOR_ABOVE = -1.62
+#: A record is poor above this: people's verdicts on that half are met equally often both ways, each by weights fitted without it.
+POOR_ABOVE = -1.8
 #: A lead is called noisy that alone makes a record poor.
-NOISY_ABOVE = -1.62
+NOISY_ABOVE = -1.8
 
 
 def lead_noise(beats: Beats) -> NDArray[np.float64]:

@@ -9,7 +9,7 @@ from cmelt.records.beats import Beats
 #: No lead of a heart is this small in all leads at once, mV: low voltage in every lead begins at 0.5.
 SMALLEST_MV = 0.03
 #: Beats that small are beats if they agree: their size over what they differ by.
-_LEAST_AGREEMENT = 2.0
+_LEAST_AGREEMENT = 1.0
 
 
 def suspected_unit(beats: Beats) -> bool:

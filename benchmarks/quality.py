@@ -1,0 +1,228 @@
+"""What the quality checks find and what they wrongly accuse, on records that they were not fitted to, with Wilson 95 % intervals.
+
+Run: OMP_NUM_THREADS=1 python benchmarks/quality.py DATA
+DATA holds ptb-xl, challenge-2011 and challenge-2021 as docs/quality.md describes. Weights and thresholds come from
+`fit_quality.py`: PTB-XL folds 1–8 and a random half of Challenge 2011. Everything here is from folds 9–10, the other half,
+other hospitals, or the simulator.
+"""
+
+from __future__ import annotations
+
+import csv
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from cmelt.errors import RecordError
+from cmelt.records.leads import select_leads
+from cmelt.records.quality import quality_flags
+from cmelt.records.record import LEADS, LIMB_LEADS, Record
+from cmelt.records.units import refuse_impossible_amplitude
+from cmelt.simulation import CONDITIONS, simulate
+from quality_records import HELD_FOLDS, arms_exchanged, challenge, challenge_2011, halves, ptb_xl, rate_misstated
+
+COMPLAINTS = ("baseline_drift", "static_noise", "burst_noise", "electrodes_problems")
+#: These say what a record is like, not that it is at fault.
+REMARKS = ("mains", "derived", "cropped", "padded")
+
+
+def share(hits: Sequence[bool] | np.ndarray) -> str:
+    """ "0.970 (0.951–0.982), 485/500" with Wilson's interval."""
+    count, total = int(np.sum(hits)), len(hits)
+    if not total:
+        return "–"
+    z, rate = 1.96, count / total
+    middle = (rate + z * z / (2 * total)) / (1 + z * z / total)
+    half = z / (1 + z * z / total) * np.sqrt(rate * (1 - rate) / total + z * z / (4 * total * total))
+    return f"{rate:.3f} ({max(middle - half, 0):.3f}–{min(middle + half, 1):.3f}), {count}/{total}"
+
+
+def found(record: Record) -> set[str]:
+    """Flags, and "refused" where the amplitude is impossible."""
+    try:
+        refuse_impossible_amplitude(record.signal, "record")
+    except RecordError:
+        return {"refused"}
+    return set(quality_flags(record))
+
+
+def with_row(record: Record, row: int, values: np.ndarray) -> Record:
+    """The record with one lead's samples replaced."""
+    signal = record.signal.copy()
+    signal[row] = values
+    return replace(record, signal=signal)
+
+
+def faults() -> dict[str, Callable[[Record, np.random.Generator], tuple[Record, str]]]:
+    """Each fault → what makes it, and the flag that has to name it."""
+
+    def nan_run(record: Record, rng: np.random.Generator) -> tuple[Record, str]:
+        row, at = int(rng.integers(12)), int(rng.integers(0, record.signal.shape[1] * 4 // 5))
+        values = record.signal[row].copy()
+        values[at : at + int(record.rate)] = np.nan
+        return with_row(record, row, values), f"nan:{LEADS[row]}"
+
+    def infinite(record: Record, rng: np.random.Generator) -> tuple[Record, str]:
+        row = int(rng.integers(12))
+        values = record.signal[row].copy()
+        values[int(rng.integers(values.size))] = np.inf
+        return with_row(record, row, values), f"nan:{LEADS[row]}"
+
+    def flat(record: Record, rng: np.random.Generator) -> tuple[Record, str]:
+        row = int(rng.integers(12))
+        return with_row(record, row, np.full(record.signal.shape[1], 0.2)), f"flat:{LEADS[row]}"
+
+    def saturated(record: Record, rng: np.random.Generator) -> tuple[Record, str]:
+        row = int(rng.integers(12))
+        drift = 2 * np.sin(2 * np.pi * 0.25 * np.arange(record.signal.shape[1]) / record.rate + rng.uniform(0, 6.28))
+        return with_row(record, row, np.clip(record.signal[row] + drift, -1.5, 1.5)), f"clipped:{LEADS[row]}"
+
+    def missing(record: Record, rng: np.random.Generator) -> tuple[Record, str]:
+        lead = LEADS[int(rng.integers(12))]
+        return select_leads(record, [name for name in LEADS if name != lead]), f"missing:{lead}"
+
+    def duplicated(record: Record, rng: np.random.Generator) -> tuple[Record, str]:
+        one, other = sorted(rng.choice(np.arange(6, 12), 2, replace=False).tolist())
+        return with_row(record, other, record.signal[one]), f"duplicated:{LEADS[one]}/{LEADS[other]}"
+
+    def swapped(record: Record, rng: np.random.Generator) -> tuple[Record, str]:
+        one, other = sorted(rng.choice(6, 2, replace=False).tolist())
+        names = list(LEADS)
+        names[one], names[other] = names[other], names[one]
+        return replace(record, leads=tuple(names)), f"limb-swapped:{LIMB_LEADS[one]}/{LIMB_LEADS[other]}"
+
+    def inverted(record: Record, rng: np.random.Generator) -> tuple[Record, str]:
+        row = int(rng.integers(6))
+        return with_row(record, row, -record.signal[row]), f"limb-inverted:{LEADS[row]}"
+
+    def scaled(factor: float, flag: str) -> Callable[[Record, np.random.Generator], tuple[Record, str]]:
+        return lambda record, _: (replace(record, signal=(record.signal * factor).astype(np.float32)), flag)
+
+    def misstated(factor: float, flag: str) -> Callable[[Record, np.random.Generator], tuple[Record, str]]:
+        return lambda record, _: (rate_misstated(record, factor), flag)
+
+    return {
+        "NaN for a second": nan_run, "one infinite sample": infinite, "flat lead": flat, "saturated lead": saturated,
+        "missing lead": missing, "duplicated chest lead": duplicated,
+        "limb names swapped": swapped, "limb lead inverted": inverted,
+        "µV read as mV": scaled(1000, "refused"), "mV read as µV": scaled(0.001, "unit-suspect"),
+        "rate ×2": misstated(2, "rate-suspect:×2"), "rate ÷2": misstated(0.5, "rate-suspect:÷2"),
+        "two seconds": lambda record, _: (replace(record, signal=record.signal[:, : int(2 * record.rate)]), "short"),
+    }  # fmt: skip
+
+
+def clean_numbers(data: Path) -> set[int]:
+    """PTB-XL's records whose table complains of no noise, drift or electrode."""
+    with (data / "ptb-xl/ptbxl_database.csv").open(encoding="utf-8") as table:
+        return {int(row["ecg_id"]) for row in csv.DictReader(table) if not any(row[name].strip() for name in COMPLAINTS)}
+
+
+def report_faults(data: Path, records: list[Record]) -> None:
+    """Each fault in every clean record, and what is said of the same records as they are."""
+    clean = clean_numbers(data)
+    chosen = [record for record in records if int(record.identifier[:5]) in clean]
+    print(f"\n## Faults put into {len(chosen)} clean records (PTB-XL folds 9–10, 100 Hz, no complaint in its table)\n")
+    for name, make in faults().items():
+        rng = np.random.default_rng(len(name))
+        hits = [flag in found(changed) for changed, flag in (make(record, rng) for record in chosen)]
+        print(f"| {name} | {share(hits)} |")
+    flags = [{flag.split(":")[0] for flag in found(record)} - set(REMARKS) for record in chosen]
+    for kind in sorted(set().union(*flags)):
+        print(f"| false alarm: {kind} | {share([kind in those for those in flags])} |")
+    print(f"| false alarm: any | {share([bool(those) for those in flags])} |")
+
+
+def report_arms(sets: dict[str, list[Record]]) -> None:
+    """Exchanged arms: sensitivity with an exchange made, specificity without."""
+    print("\n## Arm electrodes exchanged\n\n| records | sensitivity | specificity |\n|---|---|---|")
+    for name, records in sets.items():
+        hits = ["arms-reversed" in found(arms_exchanged(record)) for record in records]
+        alarms = ["arms-reversed" in found(record) for record in records]
+        print(f"| {name} | {share(hits)} | {share(~np.array(alarms))} |")
+
+
+def report_rates(sets: dict[str, list[Record]]) -> None:
+    """Rates misstated, and right ones suspected."""
+    print("\n## Sampling rate misstated\n\n| records | ×2 found | ÷2 found | falsely suspected |\n|---|---|---|---|")
+    for name, records in sets.items():
+        doubled = ["rate-suspect:×2" in found(rate_misstated(record, 2.0)) for record in records]
+        halved = ["rate-suspect:÷2" in found(rate_misstated(record, 0.5)) for record in records]
+        alarms = [any(flag.startswith("rate-suspect") for flag in found(record)) for record in records]
+        print(f"| {name} | {share(doubled)} | {share(halved)} | {share(alarms)} |")
+
+
+def report_conditions() -> None:
+    """False alarms on each simulated condition."""
+    print("\n## Simulated conditions, false alarms of 100 each\n\n| condition | arms-reversed | rate-suspect |\n|---|---|---|")
+    for condition in CONDITIONS:
+        flags = [found(simulate(seed, [condition], rate=100)) for seed in range(100)]
+        arms = ["arms-reversed" in those for those in flags]
+        rates = [any(flag.startswith("rate-suspect") for flag in those) for those in flags]
+        if sum(arms) + sum(rates):
+            print(f"| {condition} | {sum(arms)} | {sum(rates)} |")
+
+
+def report_noise(data: Path) -> None:
+    """People's verdicts against ours, on the half that nothing was chosen on."""
+    records, acceptable = challenge_2011(data)
+    _, held = halves(len(records))
+    poor = np.array(["poor-quality" in found(records[row]) for row in held])
+    bad = acceptable[held] == 0
+    print("\n## Poor quality against people's verdicts (Challenge 2011, the held half)\n")
+    print(f"sensitivity {share(poor[bad])}; specificity {share(~poor[~bad])}")
+
+
+def report_mains(records: list[Record]) -> None:
+    """Mains put into records at 500 Hz, in each lead with a phase of its own."""
+    print("\n## Mains\n\n| added, µV | 50 Hz named | 60 Hz named |\n|---|---|---|")
+    for microvolts in (5, 10, 20, 50):
+        named = []
+        for hertz in (50, 60):
+            rng = np.random.default_rng(hertz)
+            hits = []
+            for record in records:
+                at = np.arange(record.signal.shape[1]) / record.rate
+                turn = 2 * np.pi * (hertz + 0.05 * rng.standard_normal()) * at + rng.uniform(0, 6.28, (12, 1))
+                hum = (microvolts / 1000 * np.sin(turn)).astype(np.float32)
+                hits.append(f"mains:{hertz}" in found(replace(record, signal=record.signal + hum)))
+            named.append(share(hits))
+        print(f"| {microvolts} | {named[0]} | {named[1]} |")
+    print(f"as they are: {share([any(flag.startswith('mains') for flag in found(record)) for record in records])}")
+
+
+def report_cost(records: list[Record]) -> None:
+    """Milliseconds of this process a record, the best of five runs."""
+    best = np.inf
+    for _ in range(5):
+        begin = time.process_time()
+        for record in records:
+            quality_flags(record)
+        best = min(best, (time.process_time() - begin) / len(records))
+    print(f"\n## Cost\n\n{best * 1000:.2f} ms a record of 12 × {records[0].signal.shape[1]} samples, all checks together")
+
+
+def main(data: Path) -> None:
+    """Everything, in the order of docs/quality.md."""
+    slow, fast = ptb_xl(data, 100, HELD_FOLDS), ptb_xl(data, 500, HELD_FOLDS)
+    sets = {
+        "PTB-XL folds 9–10, 100 Hz": slow,
+        "PTB-XL folds 9–10, 500 Hz": fast,
+        "Chapman–Ningbo, 500 Hz": challenge(data, "chapman-ningbo"),
+        "CPSC 2018, 500 Hz": challenge(data, "cpsc2018*"),
+        "simulated, drawn conditions, 250 Hz": [simulate(seed, rate=250) for seed in range(5000, 5500)],
+    }
+    report_faults(data, slow)
+    report_arms(sets)
+    report_rates(sets)
+    report_noise(data)
+    report_mains(fast)
+    report_conditions()
+    report_cost(fast)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
