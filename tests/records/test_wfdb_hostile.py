@@ -107,7 +107,7 @@ def test_a_header_of_a_gigabyte(tmp_path):
 def test_a_signal_file_of_a_terabyte(header):
     with header.with_suffix(".dat").open("ab") as stream:
         stream.truncate(1 << 40)
-    refused(header, match="bytes of signal")
+    refused(header, match="than its header says")
     header.write_text(header.read_text().replace(" 1000\n", "\n"))
     refused(header, match="larger than")
 
@@ -146,7 +146,7 @@ def test_flac_that_unpacks_a_hundredfold(tmp_path):
     soundfile.write(tmp_path / "r.flac", silent, 1000, subtype="PCM_16")
     lines = [f"r.flac 516 1000/mV 16 0 0 5 0 x{row}" for row in range(8)]
     assert (tmp_path / "r.flac").stat().st_size < 100_000
-    refused(write_header(tmp_path, "r 8 100 1000", lines), match="holds 1048576 samples")
+    refused(write_header(tmp_path, "r 8 100 1000", lines), match="1048576 samples")
     refused(write_header(tmp_path, "r 8 100 999999999999", lines), match="announces")
     # Length not stated: 8 million values are read, and no more than they take.
     refused(write_header(tmp_path, "r 8 100", lines), 128, match="checksum")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,8 +100,15 @@ def read_frames(file: SignalFile, header: Header, frames: int, header_path: Path
 def _refuse_length(file: SignalFile, size: int, frames: int) -> None:
     fewest, most = LAYOUTS[file.format].bytes_of(frames * file.per_frame)
     if not fewest <= size <= most:
-        fault = f"{max(size, 0)} bytes of signal where the header announces {fewest}"
-        raise RecordError(file.path, fault, "the file is truncated or the header altered: fetch both again")
+        _refuse_other_length(file, max(size, 0), fewest, "bytes")
+
+
+def _refuse_other_length(file: SignalFile, found: int, announced: int, what: str) -> NoReturn:
+    fault = f"the signal file is {'shorter' if found < announced else 'longer'} than its header says"
+    state = "truncated" if found < announced else "another one's"
+    raise RecordError(
+        file.path, fault, f"{found} {what}, {announced} announced: the file is {state} or the header altered; fetch both again"
+    )
 
 
 def _signal_file(name: str, first: int, lines: tuple[SignalLine, ...], header_path: Path) -> SignalFile:
@@ -161,8 +169,7 @@ def _flac_frames(file: SignalFile, content: Bytes, header: Header, frames: int, 
         frames = max(held, 0) // each
         refuse_frames(header, frames, header_path)
     if held != frames * each:
-        fault = f"holds {held} samples a signal where the header announces {frames * each}"
-        raise RecordError(file.path, fault, "the file is truncated or the header altered: fetch both again")
+        _refuse_other_length(file, max(held, 0), frames * each, "samples a signal")
     samples = read_flac(content, file.format, channels, file.offset, frames * each, file.path)
     if each == 1:
         return samples
