@@ -29,6 +29,7 @@ from cmelt.text import clean_report, usable
         ("es uniform ,vorhof-es", "es uniform, vorhof-es"),
         ("st-hebung v1 - v4", "st-hebung v1-v4"),
         ("Sinus rhythm | Left axis deviation | Abnormal ECG", "sinus rhythm. left axis deviation. abnormal ecg"),
+        ("Sinus rhythm\nLeft axis deviation.\r\nAbnormal ECG\n", "sinus rhythm. left axis deviation. abnormal ecg"),
         ("path.ekg, ruhe-ekg", "path.ecg, ruhe-ecg"),
         ("", ""),
         ("  ***  ", ""),

@@ -32,7 +32,7 @@ class EntryTable(Sequence[Entry]):
         while batch := list(islice(pending, _BATCH)):
             batches.append(pa.Table.from_pylist([_cells(entry) for entry in batch], schema=_schema()))
         table = pa.concat_tables(batches) if batches else _schema().empty_table()
-        return cls(table.unify_dictionaries().combine_chunks())
+        return cls(table.unify_dictionaries())
 
     def __len__(self) -> int:
         return int(self._table.num_rows)

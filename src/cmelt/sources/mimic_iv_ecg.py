@@ -37,8 +37,9 @@ PATIENTS = ("patients.csv", "patients.csv.gz")
 QUALITY_WARNING = "mimic:quality-warning"
 #: MIMIC-IV writes 91 for every age over 89, and later ages follow from it; as elsewhere, 90 stands for all of them.
 OVER_89 = 90
-#: Every record of the database lasts so long; one that does not has an altered header (its checksums cover samples alone).
-SECONDS = 10.0
+#: Every record of the database has so many samples at this rate, Hz; one with another rate has an altered header (its
+#: checksums cover samples alone).
+SAMPLES, RATE = 5000, 500.0
 
 _LEAVES = r"^[/\\]|^[A-Za-z]:|(^|[/\\])\.\.([/\\]|$)|\x00"
 _SUBJECT_LINE = re.compile(rb"^#.*?subject_id\W+(\d+)", re.MULTILINE)
@@ -102,8 +103,8 @@ class MimicIvEcg:
         """The signal of `entry` with the machine's report and measurements."""
         header, where = Path(self.folder) / f"{entry.place}.hea", entry.origin or entry.record
         record = physionet.read(header)
-        if abs(record.seconds - SECONDS) > 0.05:
-            raise RecordError(where, "its length is not the 10 s of every record of MIMIC-IV-ECG", "fetch the header again")
+        if record.signal.shape[1] == SAMPLES and record.rate != RATE:
+            raise RecordError(where, "its rate is not the 500 Hz of every record of MIMIC-IV-ECG", "fetch the header again")
         if (named := _subject_of(header)) is not None and named != entry.patient:
             raise RecordError(where, f"its header names another patient than {RECORD_LIST}", "fetch both again")
         return replace(

@@ -20,8 +20,8 @@ _AMPLIFIER = re.compile(r"(?<![\w.,:])(?:[1-9]\.\d\d|4\.4)\s*(?:u(?:n\w*)?(?:\s+
 _STAMP = re.compile(r"\bunbestätigter\s+bericht\b|\bunconfirmed\s+(?:report|diagnosis)\b|\bunconfirmed(?=\W*$)")
 
 _ADORNMENT = re.compile(r"\*+|=-|-=|-{2,}|={2,}|_{2,}|!+|ó[¬©¿½]|[`\\|¬©¿]")
-# Machine statements set side by side: "sinus rhythm | left axis deviation".
-_STATEMENT_BAR = re.compile(r"\s+\|+\s+")
+# Machine statements set side by side, "sinus rhythm | left axis deviation", or one a line, as vendors' files have them.
+_STATEMENT_BAR = re.compile(r"\s+\|+\s+|\s*[\r\n]+\s*")
 _LEAD_RANGE = re.compile(r"\b(v[1-6]) ?- ?(v?[1-6])\b")
 _QUOTES = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "–": "-", "—": "-", "−": "-"})
 
