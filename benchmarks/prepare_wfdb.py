@@ -1,7 +1,8 @@
 """What preparing WFDB records costs, in times of reading the same files through `wfdb.rdrecord` alone; one process, warm disk.
 
-Rounds of (a) `wfdb.rdrecord`, (b) `read_ecg`, (c) whole shards at 500 and at 100 Hz alternate, so that whatever else the machine
-does meets all of them. Real PTB-XL records at 500 Hz where $CMELT_DATA_DIR or ../shared/data has them, else simulated ones.
+Rounds of (a) `wfdb.rdrecord`, (b) `read_ecg`, (c) whole shards at 500 and at 100 Hz, and of the dearest steps of a preparation
+alternate, so that whatever else the machine does meets all of them. Real PTB-XL records at 500 Hz where $CMELT_DATA_DIR or
+../shared/data has them, else simulated ones.
 
 Run: OMP_NUM_THREADS=1 python benchmarks/prepare_wfdb.py [records] [rounds]
 """
@@ -18,8 +19,11 @@ from pathlib import Path
 
 import numpy as np
 
+from cmelt.records.fingerprint import fingerprint
+from cmelt.records.quality import quality_flags
 from cmelt.records.readers import read_ecg
 from cmelt.records.record import LEADS
+from cmelt.records.resample import resample
 from cmelt.simulation import simulate
 from cmelt.sources.folder import Folder
 from cmelt.sources.source import Entry
@@ -69,17 +73,22 @@ def main() -> None:
     """Print medians over the rounds with their spread, and what follows for MIMIC-IV-ECG."""
     import wfdb
 
-    count, rounds = (int(given) for given in (*sys.argv[1:3], "256", "5")[: 2 if len(sys.argv) > 2 else None][:2])
+    given = [int(argument) for argument in sys.argv[1:3]]
+    count, rounds = given + [256, 5][len(given) :]
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
         found = headers(scratch, count)
         names = [str(header.with_suffix("")) for header in found]
+        records = [read_ecg(header) for header in found]
         fresh = iter(range(10**6))
         works: dict[str, Callable[[], object]] = {
             "wfdb.rdrecord": lambda: [wfdb.rdrecord(record) for record in names],
             "read_ecg": lambda: [read_ecg(header) for header in found],
             "preparing at 500 Hz": lambda: finish_shard(shard(found, 500.0, scratch / str(next(fresh)))),
             "preparing at 100 Hz": lambda: finish_shard(shard(found, 100.0, scratch / str(next(fresh)))),
+            "quality_flags": lambda: [quality_flags(record) for record in records],
+            "fingerprint": lambda: [fingerprint(record) for record in records],
+            "resample to 100 Hz": lambda: [resample(record.signal, 500.0, 100.0) for record in records],
         }
         for work in works.values():
             work()  # warms disk, imports and filters
@@ -101,7 +110,8 @@ def report(times: dict[str, list[float]], records: int) -> None:
         if label.startswith("preparing"):
             verdict = "within" if statistics.median(ratios) < TARGET else "beyond"
             hours = MIMIC_IV_ECG * each / 3600
-            print(f"{'':20} {verdict} {TARGET}; MIMIC-IV-ECG: {hours / 16:.2f} h on 16 cores, {hours / 64:.2f} h on 64")
+            cores = f"{hours / 16:.3f} h on 16 cores, {hours / 64:.3f} h on 64"
+            print(f"{'':20} {verdict} {TARGET}; MIMIC-IV-ECG: {hours:.2f} core-hours, {cores}")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ milliseconds on a header, and reads altered ones without a word.
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from pathlib import Path
 
 from cmelt.errors import RecordError
@@ -56,8 +55,18 @@ def read(path: Path, options: ReadOptions = NOTHING_GIVEN) -> Record:
     refuse_impossible_amplitude(signal, str(header_path))
     said = remarks(header.comments, identity=options.identity)
     name = header.name.removesuffix(".mat").removesuffix(".dat")  # the Georgia records of the Challenges name the file here
-    record = Record(signal, rate, leads, name, origin=str(header_path))
-    return replace(record, age=said.age, sex=said.sex, labels=said.labels, report=said.report, patient=said.patient)
+    return Record(
+        signal=signal,
+        rate=rate,
+        leads=leads,
+        identifier=name,
+        report=said.report,
+        patient=said.patient,
+        age=said.age,
+        sex=said.sex,
+        labels=said.labels,
+        origin=str(header_path),
+    )
 
 
 def _looks_like_header(head: bytes, *, strictly: bool) -> bool:
