@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
-import resource
 import shutil
 import tempfile
 import time
@@ -91,29 +90,27 @@ def prepare(folder: str, records: int, workers: int) -> None:
 
     settings = ShardSettings(RATE, SECONDS, "first", "a benchmark's key")
     begin = time.perf_counter()
-    done = prepare_store(ManyRecords(records), Path(folder) / "store", settings, workers=workers, progress=_stages(begin))
+    largest = [0.0]
+
+    def progress(done: int, total: int) -> None:
+        largest[0] = max(largest[0], *(_peak_of(pid) for pid in _children()), 0.0)
+        if done in (0, total):
+            stage = "shards made" if done else "listed"
+            print(f"  {stage} after {time.perf_counter() - begin:.0f} s; main process {_peak():.0f} MB at most", flush=True)
+
+    done = prepare_store(ManyRecords(records), Path(folder) / "store", settings, workers=workers, progress=progress)
     took = time.perf_counter() - begin
     print(
-        f"preparing {records} records, {workers} workers: {took:.0f} s; main process {_peak(resource.RUSAGE_SELF):.0f} MB, "
-        f"a worker {_peak(resource.RUSAGE_CHILDREN):.0f} MB at most; {done.records} in the store, {done.quarantined} left out"
+        f"preparing {records} records, {workers} workers: {took:.0f} s; main process {_peak():.0f} MB at most, "
+        f"a worker {largest[0]:.0f} MB; {done.records} in the store, {done.quarantined} left out"
     )
-
-
-def _stages(begin: float):  # noqa: ANN202
-    def progress(done: int, total: int) -> None:
-        if done == 0:
-            print(f"  listed after {time.perf_counter() - begin:.0f} s; main process {_peak(resource.RUSAGE_SELF):.0f} MB")
-        if done == total:
-            print(f"  shards after {time.perf_counter() - begin:.0f} s; main process {_peak(resource.RUSAGE_SELF):.0f} MB")
-
-    return progress
 
 
 def open_it(folder: str) -> None:
     """Open it, and print what that took."""
     from cmelt.store import open_store
 
-    before, begin = _peak(resource.RUSAGE_SELF), time.perf_counter()
+    begin = time.perf_counter()
     store = open_store(Path(folder) / "store")
     opened = time.perf_counter()
     index = store.index
@@ -121,14 +118,28 @@ def open_it(folder: str) -> None:
     train = store.rows("train")
     print(
         f"opening: {opened - begin:.2f} s; its index of {len(index)} rows {read - opened:.1f} s, "
-        f"{_peak(resource.RUSAGE_SELF) - before:.0f} MB more at most, {index.memory_usage(deep=True).sum() / 1e6:.0f} MB kept; "
+        f"process {_peak():.0f} MB at most, {index.memory_usage(deep=True).sum() / 1e6:.0f} MB kept; "
         f"{len(train)} rows of the train split {time.perf_counter() - read:.2f} s"
     )
 
 
-def _peak(who: int) -> float:
-    """Greatest resident memory, MB."""
-    return resource.getrusage(who).ru_maxrss * 1024 / 1e6
+def _peak() -> float:
+    """Greatest resident memory of this process, MB."""
+    return _peak_of("self")
+
+
+def _peak_of(pid: str) -> float:
+    """Of another one; 0 where it is gone. Read from /proc: getrusage counts what a child had before it became itself."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0.0
+    return next((int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith("VmHWM")), 0.0)
+
+
+def _children() -> list[str]:
+    listed = Path("/proc/self/task").glob("*/children")
+    return [pid for path in listed for pid in path.read_text().split()]
 
 
 def main() -> None:
