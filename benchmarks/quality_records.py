@@ -71,6 +71,12 @@ def arms_exchanged(record: Record) -> Record:
     return replace(record, signal=signal)
 
 
+def arm_and_leg_exchanged(record: Record) -> Record:
+    """The same with the right arm's electrode and the left leg's."""
+    i, ii, iii, avr, avl, avf = record.signal[:6]
+    return replace(record, signal=np.stack([-iii, -ii, -i, avf, avl, avr, *record.signal[6:]]))
+
+
 def rate_misstated(record: Record, factor: float) -> Record:
     """The same samples under a rate `factor` times the true one."""
     return replace(record, rate=record.rate * factor)

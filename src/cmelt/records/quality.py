@@ -14,8 +14,8 @@ from cmelt.records.beats import beats_of
 from cmelt.records.leads import check_limb_leads
 from cmelt.records.mains import mains_line
 from cmelt.records.noise import NOISY_ABOVE, POOR_ABOVE, lead_noise, record_noise
-from cmelt.records.record import LEADS, Record, Signal
-from cmelt.records.reversal import NEEDED, arms_reversed
+from cmelt.records.record import LEADS, Record, Signal, without_calibration
+from cmelt.records.reversal import NEEDED, exchanged_electrodes
 from cmelt.records.stated_rate import suspected_rate
 from cmelt.records.stated_unit import suspected_unit
 
@@ -86,10 +86,11 @@ def quality_flags(record: Record) -> tuple[str, ...]:
     """What is wrong with `record`, or worth knowing before it is used (docs/quality.md); empty for a good record.
 
     Of leads: "nan:V3", "flat:II", "clipped:V1", "missing:aVR", "derived:III", "noisy:V2". Of leads together: "duplicated:V1/V2",
-    "limb-swapped:I/II", "limb-inverted:III", "limb-inconsistent", "arms-reversed". Of the record: "short", "poor-quality",
+    "limb-swapped:I/II", "limb-inverted:III", "limb-inconsistent", "arms-reversed", "electrodes-exchanged:right-arm/leg". Of the record: "short", "poor-quality",
     "mains:50", "mains:60". Of what the file says: "unit-suspect", "rate-suspect:×2" (the stated rate seems twice the true one),
     "rate-suspect:÷2".
     """
+    record = without_calibration(record)
     flags, flat = _lead_flags(record)
     flags += [f"missing:{lead}" for lead in LEADS if lead not in record.leads]
     flags += [f"derived:{lead}" for lead in record.derived]
@@ -162,8 +163,8 @@ def _beat_flags(record: Record, live: Sequence[str], limb_fault: bool) -> list[s
     if record_noise(scores) > POOR_ABOVE:
         flags.append("poor-quality")
     rows = {lead: record.leads.index(lead) for lead in NEEDED if lead in live}
-    if len(rows) == len(NEEDED) and not limb_fault and arms_reversed(beats, rows):
-        flags.append("arms-reversed")
+    if len(rows) == len(NEEDED) and not limb_fault and (exchanged := exchanged_electrodes(beats, rows)):
+        flags.append("arms-reversed" if exchanged == "arms" else f"electrodes-exchanged:{exchanged}")
     if line is not None and line.hertz in (50, 60):
         flags.append(f"mains:{line.hertz}")
     if wrong := suspected_rate(beats, line):

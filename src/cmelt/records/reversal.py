@@ -1,7 +1,9 @@
-"""Were the arm electrodes exchanged? Einthoven holds then too: what tells is which way P, QRS and T go in I beside V5 and V6.
+"""Were limb electrodes exchanged? Einthoven holds then too: what tells is which way P, QRS and T go beside V5 and V6.
 
 With the arm electrodes exchanged lead I is turned, II and III change places, and so do aVR and aVL. True dextrocardia looks alike
-in the limb leads, and a heart whose left side is dead may: the flag says "dextro-like", not whose fault it is.
+in the limb leads, and a heart whose left side is dead may: the flag says "dextro-like", not whose fault it is. With the right
+arm's and the left leg's exchanged lead II is turned, I and III change places, turned, and so do aVR and aVF. The left arm's and
+the left leg's cannot be told: four of five such records look like somebody's right ones.
 """
 
 from __future__ import annotations
@@ -16,52 +18,72 @@ NEEDED: tuple[str, ...] = ("I", "II", "V5", "V6")
 #: Fewer beats make no middle one.
 FEWEST_BEATS = 3
 
-# Fitted by `benchmarks/fit_quality.py` on PTB-XL, folds 1–8, and simulated records, with and without the exchange; a logit.
-_WEIGHTS = np.array([-2.603, -1.745, -2.05, -1.376, -1.962, -0.915, -0.915, -4.14, -0.65])
-_OFFSET = 0.007
+# Fitted by `benchmarks/fit_quality.py` on PTB-XL, folds 1–8, and simulated records, with and without the exchange; logits.
+_ARMS_WEIGHTS = np.array([-2.603, -1.745, -2.05, -1.376, -1.962, -0.915, -0.915, -4.14, -0.65])
+_ARMS_OFFSET = 0.007
+_LEG_WEIGHTS = np.array([-1.273, -1.95, -0.494, -0.645, -2.278, 0.002, 0.002, 0.076, -2.049])
+_LEG_OFFSET = 0.007
 #: One in five hundred of the same records, as they are, comes above 0.26.
-REVERSED_ABOVE = 0.5
+ARMS_ABOVE = 0.5
+#: One in a thousand comes above this: this exchange is rarer.
+LEG_ABOVE = 3.47
+
+_FIRST, _SECOND, _THIRD, _V5, _V6 = range(5)
+#: QRS, T and P: the stretch whose mean is their level, and their own (s from the steepest point of QRS).
+_WAVES = (((-0.09, -0.055), (-0.06, 0.08)), ((-0.09, -0.055), (0.14, 0.42)), ((-0.3, -0.235), (-0.26, -0.06)))
 
 
-def arms_reversed(beats: Beats, rows: dict[str, int]) -> bool:
-    """Whether the arm electrodes seem exchanged; `rows` says where the leads of `NEEDED` are. False with too few beats."""
+def exchanged_electrodes(beats: Beats, rows: dict[str, int]) -> str:
+    """ "arms", "right-arm/leg", or "" where nothing speaks for an exchange or there are too few beats.
+
+    Args:
+        rows: where the leads of `NEEDED` are in `beats`.
+    """
     if beats.cut.shape[1] < FEWEST_BEATS:
-        return False
-    features = arm_features(beats, rows)
-    return bool(features @ _WEIGHTS + _OFFSET > REVERSED_ABOVE)
+        return ""
+    arms = float(exchange_features(beats, rows, _FIRST) @ _ARMS_WEIGHTS + _ARMS_OFFSET) - ARMS_ABOVE
+    leg = float(exchange_features(beats, rows, _SECOND) @ _LEG_WEIGHTS + _LEG_OFFSET) - LEG_ABOVE
+    if max(arms, leg) <= 0:
+        return ""
+    return "arms" if arms >= leg else "right-arm/leg"
 
 
-def arm_features(beats: Beats, rows: dict[str, int]) -> NDArray[np.float64]:
-    """Nine numbers, each about −1 to 1, positive where the arms are right: I along with V6 and V5, P, QRS and T upright in I."""
+def exchange_features(beats: Beats, rows: dict[str, int], turned: int) -> NDArray[np.float64]:
+    """Nine numbers, each about −1 to 1, positive in most hearts whose electrodes are right.
+
+    Args:
+        turned: the limb lead that the exchange turns: 0 for I (arms), 1 for II (right arm and leg). It is looked at along V6 and
+            V5, and its P, QRS and T are; so is the P wave of what changes places.
+    """
     first, second, v5, v6 = beats.middle[[rows[lead] for lead in NEEDED]].astype(np.float64)
     beat = np.stack([first, second, second - first, v5, v6])
-    qrs = _levelled(beat, beats.time, (-0.09, -0.055), (-0.06, 0.08))
-    t = _levelled(beat, beats.time, (-0.09, -0.055), (0.14, 0.42))
-    p = _levelled(beat, beats.time, (-0.3, -0.235), (-0.26, -0.06))
+    qrs, t, p = (_wave(beat, beats.time, *stretches) for stretches in _WAVES)
+    # What the exchange changes of P: II against III for the arms, I with III for right arm and leg.
+    others = _net(p, _SECOND) - _net(p, _THIRD) if turned == _FIRST else _net(p, _FIRST) + _net(p, _THIRD)
     return np.array(
         [
-            _along(qrs, 4), _along(qrs, 3), _along(t, 4), _along(t, 3), _along(p, 4),
-            _net(p, 0), _net(p, 1) - _net(p, 2), _net(qrs, 0), _net(t, 0),
+            _along(qrs, turned, _V6), _along(qrs, turned, _V5), _along(t, turned, _V6), _along(t, turned, _V5),
+            _along(p, turned, _V6), _net(p, turned), others, _net(qrs, turned), _net(t, turned),
         ]
     )  # fmt: skip
 
 
-def _levelled(
-    rows: NDArray[np.float64], time: NDArray[np.float64], level: tuple[float, float], part: tuple[float, float]
+def _wave(
+    beat: NDArray[np.float64], time: NDArray[np.float64], level: tuple[float, float], part: tuple[float, float]
 ) -> NDArray[np.float64]:
-    """`part` of the rows (s), against their mean in `level` (s)."""
+    """`part` of the leads (s), against their mean in `level` (s)."""
     at = (time >= level[0]) & (time < level[1])
     within = (time >= part[0]) & (time < part[1])
-    return np.asarray(rows[:, within] - rows[:, at].mean(axis=1, keepdims=True))
+    return np.asarray(beat[:, within] - beat[:, at].mean(axis=1, keepdims=True))
 
 
-def _along(rows: NDArray[np.float64], other: int) -> float:
-    """The correlation of I with another lead, times I's share of the limb leads' size."""
-    sizes = np.sqrt((rows**2).sum(axis=1)) + 1e-6
-    return float(rows[0] @ rows[other] / (sizes[other] * sizes[:3].max()))
+def _along(wave: NDArray[np.float64], lead: int, other: int) -> float:
+    """The correlation of a limb lead with a chest lead, times the limb lead's share of the largest limb lead's size."""
+    sizes = np.sqrt((wave**2).sum(axis=1)) + 1e-6
+    return float(wave[lead] @ wave[other] / (sizes[other] * sizes[:3].max()))
 
 
-def _net(rows: NDArray[np.float64], lead: int) -> float:
+def _net(wave: NDArray[np.float64], lead: int) -> float:
     """The area of a limb lead's wave over the largest limb lead's size."""
-    largest = np.sqrt((rows[:3] ** 2).sum(axis=1)).max() + 1e-3
-    return float(rows[lead].sum() / (np.sqrt(rows.shape[1]) * largest))
+    largest = np.sqrt((wave[:3] ** 2).sum(axis=1)).max() + 1e-3
+    return float(wave[lead].sum() / (np.sqrt(wave.shape[1]) * largest))
