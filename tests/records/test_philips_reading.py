@@ -1,4 +1,4 @@
-"""Philips Sierra XML: XLI unpacked, limb leads put together again, the calibration pulse left out."""
+"""Philips Sierra XML: XLI unpacked, limb leads put together again, the calibration pulse told from the heart."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 
 from cmelt.errors import RecordError
+from cmelt.records.fingerprint import fingerprint
 from cmelt.records.leads import check_limb_leads
+from cmelt.records.quality import quality_flags
 from cmelt.records.readers import ReadOptions, read_ecg
 from cmelt.records.readers.xli import decode_xli, inflate_lzw
-from cmelt.records.record import LEADS
+from cmelt.records.record import LEADS, without_calibration
+from cmelt.records.standard import standardise
 from ecg_files import heart
 from vendor_files import calibrated, lzw, old_waveform, residuals, sierra, sierra_waveform, write_philips, xli, xli_chunk
 
@@ -140,10 +143,17 @@ def test_the_rate_must_be_stated(tmp_path):
 def test_the_calibration_pulse_is_no_ecg(tmp_path):
     pulsed = calibrated(STEPS)
     record = read(tmp_path, sierra(sierra_waveform(xli(pulsed), pulsed.shape[1])))
-    assert record.signal.shape == (12, SAMPLES)
-    assert check_limb_leads(record.signal, record.leads).consistent  # the pulse, equal in all leads, breaks Einthoven
+    assert record.signal.shape == pulsed.shape  # as long as the file says
+    heart_only = without_calibration(record)
+    assert heart_only.signal.shape == (12, SAMPLES) and without_calibration(heart_only) is heart_only
+    # The pulse, equal in all leads, breaks Einthoven: what judges a record must not see it.
+    assert not check_limb_leads(record.signal, record.leads).consistent
+    assert not any(flag.startswith("limb") for flag in quality_flags(record))
+    assert fingerprint(record) == fingerprint(heart_only)
+    assert np.array_equal(standardise(record, 100.0).signal, standardise(heart_only, 100.0).signal)
     rested = calibrated(np.concatenate([STEPS, np.zeros((12, 25))], axis=1))
-    assert read(tmp_path, sierra(sierra_waveform(xli(rested), rested.shape[1]))).signal.shape == (12, SAMPLES)
+    told = read(tmp_path, sierra(sierra_waveform(xli(rested), rested.shape[1])))
+    assert without_calibration(told).signal.shape == (12, SAMPLES)
 
 
 def test_a_flat_end_without_a_pulse_is_kept_and_a_pulse_alone_is_no_record(tmp_path):
@@ -244,7 +254,9 @@ REAL = {
 
 @pytest.mark.parametrize("name", REAL)
 def test_real_files_obey_einthoven_to_the_last_sample(name, data_dir):
-    record = read_ecg(data_dir / "vendor-formats/philips-sierra-xml" / name)
+    whole = read_ecg(data_dir / "vendor-formats/philips-sierra-xml" / name)
+    assert whole.signal.shape == (12, 5500)  # 11 s, as the file says
+    record = without_calibration(whole)
     samples, measured, age = REAL[name]
     assert record.signal.shape == (12, samples) and record.rate == 500 and record.age == age
     assert measured.items() <= dict(record.measurements).items()

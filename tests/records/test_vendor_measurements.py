@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cmelt.records.readers import read_ecg
-from cmelt.records.record import Record
+from cmelt.records.record import Record, without_calibration
 
 FILES = (
     "ge-muse-xml/muse-sinus.xml",
@@ -20,7 +20,7 @@ each_file = pytest.mark.parametrize("name", FILES)
 
 @pytest.fixture
 def record(name: str, data_dir) -> Record:
-    return read_ecg(data_dir / "vendor-formats" / name)
+    return without_calibration(read_ecg(data_dir / "vendor-formats" / name))
 
 
 def r_peaks(record: Record) -> np.ndarray:

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cmelt.records.leads import derive_limb_leads
-from cmelt.records.record import Record, Signal
+from cmelt.records.record import Record, Signal, without_calibration
 
 #: The leads that the others follow from.
 FINGERPRINT_LEADS: tuple[str, ...] = ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")
@@ -54,6 +54,7 @@ def fingerprint(record: Record) -> str:
     """
     if record.rate < _LOWEST_RATE_HZ:
         return ""
+    record = without_calibration(record)
     if not {"I", "II"} <= set(record.leads):
         record, _ = derive_limb_leads(record)
     begin, end = measured_stretch(record.signal, record.rate)

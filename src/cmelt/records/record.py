@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 import numpy as np
@@ -43,6 +43,7 @@ class Record:
         origin: the file or seed it came from, for messages and the manifest.
         measurements: what the device measured and printed, by the names of `MEASUREMENTS`; empty where the file holds none.
         derived: leads that were computed from others (files that carry 8 leads imply four more), not measured on their own.
+        calibration: how many samples at the end hold the device's calibration pulse, not the heart (`without_calibration`).
         truth: what a simulator knows (intervals in ms, axis in degrees, ...); empty for real records.
     """
 
@@ -58,6 +59,7 @@ class Record:
     origin: str = ""
     measurements: Mapping[str, float] = field(default_factory=lambda: _EMPTY_MEASUREMENTS)
     derived: tuple[str, ...] = ()
+    calibration: int = 0
     truth: Mapping[str, object] = field(default_factory=lambda: _EMPTY)
 
     def __post_init__(self) -> None:
@@ -72,6 +74,8 @@ class Record:
             raise RecordError(where, f"{self.signal.shape[0]} signals but {len(self.leads)} lead names", "name every row once")
         if self.signal.shape[1] == 0:
             raise RecordError(where, "the record has no samples")
+        if not 0 <= self.calibration < self.signal.shape[1]:
+            raise RecordError(where, "holds a calibration pulse and no ECG", "leave it out")
         if not np.isfinite(self.rate) or self.rate <= 0:
             raise RecordError(where, f"sampling rate {self.rate} Hz", "it must be a positive number")
         for lead in self.leads:
@@ -82,3 +86,10 @@ class Record:
     def seconds(self) -> float:
         """Length of the record in seconds."""
         return self.signal.shape[1] / self.rate
+
+
+def without_calibration(record: Record) -> Record:
+    """`record` up to the calibration pulse that its device has put at the end; the same where there is none."""
+    if not record.calibration:
+        return record
+    return replace(record, signal=record.signal[:, : -record.calibration], calibration=0)

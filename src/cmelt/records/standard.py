@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from cmelt.errors import RecordError
 from cmelt.records.leads import derive_limb_leads
 from cmelt.records.quality import is_flat, longest_gap, quality_flags
-from cmelt.records.record import LEADS, Record, Signal
+from cmelt.records.record import LEADS, Record, Signal, without_calibration
 from cmelt.records.resample import resample
 from cmelt.records.units import refuse_impossible_amplitude
 
@@ -51,6 +51,7 @@ def standardise(record: Record, rate: float, seconds: float = 10.0, *, crop: Cro
         RecordError: no usable lead, or an amplitude that cannot be millivolts.
     """
     where = record.origin or record.identifier or "record"
+    record = without_calibration(record)
     refuse_impossible_amplitude(record.signal, where)
     flags = list(quality_flags(record))
     whole, derived = derive_limb_leads(_without_empty_leads(record))
@@ -95,6 +96,7 @@ def _too_gappy(row: NDArray[np.float32], rate: float) -> bool:
 
 def windows(record: Record, seconds: float) -> list[Record]:
     """`record` cut into stretches of `seconds`; the last one ends with the record and may overlap the one before."""
+    record = without_calibration(record)
     length = round(seconds * record.rate)
     total = record.signal.shape[1]
     if total <= length:

@@ -2,7 +2,7 @@
 
 The whole rhythm is in `parsedwaveforms`, nearly always XLI-compressed; representative beats (`repbeats`) are passed over. In
 an XLI stream the leads III, aVR, aVL and aVF are what I and II do not explain of them, and are put together again here.
-PageWriter and MRx end the strip with a calibration pulse, the same in every lead; it is no ECG and is cut off.
+PageWriter and MRx end the strip with a calibration pulse, the same in every lead; it is no ECG, and `Record.calibration` says so.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def read(path: Path, options: ReadOptions = NOTHING_GIVEN) -> Record:
     samples = _samples(waveform, rate, len(leads), where)
     steps = _steps(waveform, characteristics, leads, samples, where)
     millivolts = steps * (_resolution(waveform, characteristics, where) / _microvolts_per_millivolt(options, where))
-    signal = _without_calibration(millivolts, where).astype(np.float32)
+    signal = millivolts.astype(np.float32)
     refuse_impossible_amplitude(signal, where)
     person = root.find("patient/generalpatientdata")
     patient = text_at(person, "patientid")
@@ -75,6 +75,7 @@ def read(path: Path, options: ReadOptions = NOTHING_GIVEN) -> Record:
         sex=sex_named(text_at(person, "sex")),
         origin=where,
         measurements=_measurements(interpretation),
+        calibration=_calibration(millivolts),
     )
 
 
@@ -189,19 +190,17 @@ def _recombined(steps: NDArray[np.float64], leads: tuple[str, ...], where: str) 
     return steps
 
 
-def _without_calibration(millivolts: NDArray[np.float64], where: str) -> NDArray[np.float64]:
-    """`millivolts` [leads, samples] up to the stretch at its end where all leads are one, if that holds a pulse of 1 mV.
+def _calibration(millivolts: NDArray[np.float64]) -> int:
+    """Samples at the end of `millivolts` [leads, samples] where all leads are one, if these hold a pulse of 1 mV; else none.
 
     In the files known the stretch is rest, 0.2 s of exactly 1 mV and 0.1 s of rest; ECGs of 10 s rest for half a second before.
     """
     differing = np.flatnonzero((millivolts != millivolts[0]).any(axis=0))
     end = int(differing[-1]) + 1 if differing.size else 0
-    calibration = millivolts[0, end:]
-    if millivolts.shape[0] < 3 or not np.array_equal(np.unique(calibration), [0.0, 1.0]):
-        return millivolts
-    if end == 0:
-        raise RecordError(where, "holds a calibration pulse and no ECG", "leave it out")
-    return millivolts[:, :end]
+    pulse = millivolts[0, end:]
+    if millivolts.shape[0] < 3 or not np.array_equal(np.unique(pulse), [0.0, 1.0]):
+        return 0
+    return int(pulse.size)
 
 
 def _interpretation(root: Element) -> Element | None:
