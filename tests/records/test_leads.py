@@ -35,6 +35,8 @@ def test_arabic_numerals_are_limb_leads_and_unknown_names_stay():
     assert [lead_name(f"Lead {number}") for number in (1, 2, 3)] == ["I", "II", "III"]
     assert lead_name(" V7 ") == "V7"
     assert lead_name("MCL1") == "MCL1"
+    # Channel numbers and columns of tables are no leads.
+    assert [lead_name(name) for name in ("ECG_1", "ECG 2", "3")] == ["ECG_1", "ECG 2", "3"]
 
 
 def test_leads_are_selected_by_name_and_not_by_place():

@@ -35,8 +35,10 @@ _AUGMENTED = {"AVR": "aVR", "AVL": "aVL", "AVF": "aVF"}
 def lead_name(spelling: str) -> str:
     """The canonical spelling of a lead's name ("avr", "MDC_ECG_LEAD_AVR", "Lead II" …); unknown names come back stripped."""
     stripped = spelling.strip()
+    prefix = _PREFIX.match(stripped)
     core = _PREFIX.sub("", stripped).strip().upper().replace(" ", "")
-    core = _ROMAN.get(core, core)
+    if prefix and "LEAD" in prefix[0].upper():
+        core = _ROMAN.get(core, core)  # "Lead 1" is lead I, "ECG 1" a channel
     if core in _AUGMENTED:
         return _AUGMENTED[core]
     return _SPELLINGS.get(core, stripped)
