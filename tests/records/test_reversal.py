@@ -46,6 +46,22 @@ def test_hearts_that_point_elsewhere_are_not_called_reversed(condition):
     assert np.mean(found) <= 0.1
 
 
+def test_right_arm_and_leg_exchanged_are_told_from_exchanged_arms():
+    flag = "electrodes-exchanged:right-arm/leg"
+    named, found, alarms = [], [], []
+    for seed in range(1000, 1040):
+        record = simulate(seed, [], rate=100)
+        i, ii, iii, avr, avl, avf = record.signal[:6]
+        other = replace(record, signal=np.stack([-iii, -ii, -i, avf, avl, avr, *record.signal[6:]]))
+        assert check_limb_leads(other.signal, other.leads).consistent
+        named.append(flag in quality_flags(other))
+        found.append(named[-1] or reversed_arms(other))
+        alarms.append(flag in quality_flags(record))
+    assert np.mean(found) >= 0.9
+    assert np.mean(named) >= 0.6
+    assert not any(alarms)
+
+
 def test_exchanging_twice_is_right_again():
     record = simulate(5, [], rate=250)
     assert not reversed_arms(exchanged(exchanged(record)))

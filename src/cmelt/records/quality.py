@@ -86,9 +86,9 @@ def quality_flags(record: Record) -> tuple[str, ...]:
     """What is wrong with `record`, or worth knowing before it is used (docs/quality.md); empty for a good record.
 
     Of leads: "nan:V3", "flat:II", "clipped:V1", "missing:aVR", "derived:III", "noisy:V2". Of leads together: "duplicated:V1/V2",
-    "limb-swapped:I/II", "limb-inverted:III", "limb-inconsistent", "arms-reversed", "electrodes-exchanged:right-arm/leg". Of the record: "short", "poor-quality",
-    "mains:50", "mains:60". Of what the file says: "unit-suspect", "rate-suspect:×2" (the stated rate seems twice the true one),
-    "rate-suspect:÷2".
+    "limb-swapped:I/II", "limb-inverted:III", "limb-inconsistent", "arms-reversed", "electrodes-exchanged:right-arm/leg". Of
+    the record: "short", "poor-quality", "mains:50", "mains:60". Of what the file says: "unit-suspect", "rate-suspect:×2" (the
+    stated rate seems twice the true one), "rate-suspect:÷2".
     """
     record = without_calibration(record)
     flags, flat = _lead_flags(record)
