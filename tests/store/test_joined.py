@@ -8,9 +8,13 @@ import numpy as np
 import pytest
 
 from cmelt.errors import StoreError
+from cmelt.sources.cinc2021 import Cinc2021
 from cmelt.sources.folder import Folder
+from cmelt.sources.ptb_xl import PtbXl
 from cmelt.store import JoinedStore, ShardSettings, Store, open_store, open_stores, prepare_store
 from ecg_files import heart, write_wfdb
+
+SETTINGS = ShardSettings(100.0, 10.0, "first", "key")
 
 Rows = list[tuple[str, str, str, int]]
 
@@ -140,3 +144,18 @@ def test_patients_in_different_splits_of_two_stores_are_told_where_they_can_be_k
     assert open_stores([stores[0], torn]).warnings == (f"1 patients of {stores[0]} are in another split in {torn}",)
     hidden = prepared(tmp_path / "two", [("c0", "pa0", "test", 40)], key="another")
     assert "different patient keys" in open_stores([stores[0], hidden]).warnings[0]
+
+
+@pytest.mark.slow
+def test_the_challenge_s_copies_of_ptb_xl_are_kept_out_of_its_test_folds(data_dir, tmp_path):
+    """HR00008, HR00009, HR00010 lie in PTB-XL's folds 9 and 10, at 100 Hz there and at 500 Hz here."""
+    prepare_store(PtbXl(str(data_dir / "ptb-xl")), tmp_path / "ptb", SETTINGS)
+    prepare_store(Cinc2021(str(data_dir / "challenge-2021")), tmp_path / "cinc", SETTINGS)
+    joined = open_stores([tmp_path / "ptb", tmp_path / "cinc"])
+    named = {record for record in open_store(tmp_path / "cinc").index["record"] if record.startswith("HR")}
+    kept = dict(zip(joined.index["record"], joined.index["split"], strict=True))
+    copied = {record: str(int(record.removeprefix("HR"))) for record in named}
+    for record, original in copied.items():
+        if record in kept and original in kept:
+            assert kept[record] == kept[original]
+    assert {"HR00008", "HR00009", "HR00010"} <= named - kept.keys()

@@ -18,9 +18,11 @@ from cmelt.errors import StoreError
 from cmelt.publishing import sha256
 from cmelt.records.record import LEADS
 from cmelt.sources.folder import Folder
+from cmelt.sources.mimic_iv_ecg import MimicIvEcg
 from cmelt.sources.ptb_xl import PtbXl
 from cmelt.store import ShardSettings, open_store, prepare_store
 from ecg_files import heart, write_ptb_xl, write_wfdb
+from mimic_files import studies, write_mimic
 
 SETTINGS = ShardSettings(100.0, 10.0, "first", "key")
 
@@ -59,6 +61,21 @@ def test_no_patient_number_gets_into_a_store(source, tmp_path):
     other = prepare_store(source, tmp_path / "other", replace(SETTINGS, patient_key="another"))
     assert open_store(tmp_path / "other").rows("test").tolist() == open_store(tmp_path / "out").rows("test").tolist()
     assert other.sha256 != open_store(tmp_path / "out").sha256
+
+
+def test_folders_named_after_patients_are_written_down_nowhere(tmp_path):
+    """MIMIC-IV-ECG: the path of each file holds the patient's number; a broken file must still be found, by its study."""
+    listed = studies(6)
+    root = write_mimic(tmp_path / "mimic", listed)
+    (root / f"{listed[2].path}.dat").write_bytes(b"")
+    prepare_store(MimicIvEcg(str(root)), tmp_path / "out", SETTINGS)
+    store = open_store(tmp_path / "out")
+    written = store.index.to_csv() + "".join(
+        (tmp_path / "out" / name).read_text() for name in ("manifest.json", "quarantine.jsonl")
+    )
+    assert not [study.subject for study in listed if str(study.subject) in written]
+    assert store.quarantine[0]["path"].endswith(str(listed[2].number))
+    assert str(listed[0].number) in store.index["origin"][0]
 
 
 def cmelt(*arguments: str | Path) -> list[str]:
