@@ -25,7 +25,7 @@ from quality_records import FIT_FOLDS, arm_and_leg_exchanged, arms_exchanged, ch
 
 ROWS = {lead: row for row, lead in enumerate(LEADS)}
 #: Share of right records that may be called reversed, or of wrong rate, where thresholds are chosen.
-FALSE_ALARMS = {"arms": 0.002, "leg": 0.002, "rate": 0.004}
+FALSE_ALARMS = {"arms": 0.002, "leg": 0.001, "rate": 0.004}
 
 
 def logistic(right: np.ndarray, wrong: np.ndarray, ridge: float = 1e-3) -> tuple[np.ndarray, float]:

@@ -41,7 +41,7 @@ REMARKS = ("mains", "derived", "cropped", "padded")
 
 
 def share(hits: Sequence[bool] | np.ndarray) -> str:
-    """ "0.970 (0.951–0.982), 485/500" with Wilson's interval."""
+    """A share as "0.970 (0.951–0.982), 485/500" with Wilson's interval."""
     count, total = int(np.sum(hits)), len(hits)
     if not total:
         return "–"

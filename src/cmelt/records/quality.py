@@ -137,7 +137,7 @@ def _hold_an_extreme(signal: Signal, rate: float) -> NDArray[np.bool_]:
 
 
 def duplicate_flags(record: Record, live: Sequence[str]) -> list[str]:
-    """ "duplicated:A/B" for leads out of `live` that hold the same samples under two names."""
+    """Flags "duplicated:A/B" for leads out of `live` that hold the same samples under two names."""
     rows = [record.leads.index(lead) for lead in live]
     # Two leads of one heart never agree all along: a few dozen places tell which to compare in full.
     few = record.signal[rows][:, :: max(record.signal.shape[1] // 48, 1)]

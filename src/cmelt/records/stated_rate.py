@@ -28,7 +28,7 @@ SUSPECT_WITH_MAINS_ABOVE = -3.0
 
 
 def suspected_rate(beats: Beats, line: Line | None) -> str:
-    """ "×2" where the stated rate seems twice the true one, "÷2" where half of it, else ""; "" with too few beats.
+    """Which factor: "×2" where the stated rate seems twice the true one, "÷2" where half of it, else ""; "" with too few beats.
 
     Args:
         line: what stands out of the spectrum, out of `cmelt.records.mains`.
