@@ -46,7 +46,7 @@ def read_flac(content: Bytes, number: int, channels: int, start: int, samples: i
 
 @contextmanager
 def _opened(content: Bytes, number: int, channels: int, path: Path) -> Iterator[tuple[Any, tuple[int, type, int]]]:
-    import soundfile  # type: ignore[import-untyped]
+    import soundfile
 
     if content[:4].tobytes() != b"fLaC":  # soundfile reads a dozen formats; a header says FLAC
         raise RecordError(path, "is no FLAC stream", "the header's format or the file is wrong: fetch both again")
