@@ -83,6 +83,8 @@ def test_any_rate_number_of_leads_and_content_can_be_looked_at(rate):
     for leads in (("I",), ("V1", "V5"), ("I", "II", "V5", "V6"), LEADS):
         for signal in (rng.normal(size=(len(leads), 6000)), np.zeros((len(leads), 6000)), np.full((len(leads), 6000), np.nan)):
             quality_flags(Record(signal.astype(np.float32), rate, leads))
+    for scale in (1e-30, 1e20, 1e37):
+        quality_flags(Record((rng.normal(size=(12, 6000)) * scale).astype(np.float32), rate, LEADS))
     spikes = np.zeros((12, 6000), np.float32)
     spikes[:, ::900] = 5
     quality_flags(Record(spikes, rate, LEADS))

@@ -22,6 +22,8 @@ LONGEST_SECONDS = 30.0
 BEFORE_SECONDS, AFTER_SECONDS = 0.3, 0.5
 #: Two beats are no closer than this, s.
 _REFRACTORY_SECONDS = 0.2
+#: Whatever a file says, nothing larger is told apart: squares stay within float32.
+_LARGEST_MV = np.float32(1e6)
 _QRS_SECONDS = 0.06
 #: A beat is as steep as this share of the steeper third of all.
 _LEAST_STEEPNESS = 0.35
@@ -76,9 +78,11 @@ def coarse(record: Record) -> tuple[Signal, float]:
     samples = min(record.signal.shape[1], int(LONGEST_SECONDS * record.rate)) // block * block
     part = record.signal[:, :samples]
     total = part[:, ::block].copy()
-    for offset in range(1, block):
-        total += part[:, offset::block]
+    with np.errstate(over="ignore", invalid="ignore"):
+        for offset in range(1, block):
+            total += part[:, offset::block]
     total /= np.float32(block)
+    np.clip(total, -_LARGEST_MV, _LARGEST_MV, out=total)
     measured = np.isfinite(total)
     if measured.all():
         total -= total.mean(axis=1, keepdims=True)

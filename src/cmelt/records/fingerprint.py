@@ -76,11 +76,11 @@ def fingerprint(record: Record) -> str:
 def _signs(signal: Signal, block: int, waveforms: NDArray[np.float64]) -> NDArray[np.uint16]:
     """A word [leads] for each lead of `signal` [leads, blocks · block] against its `waveforms` [leads, blocks, bits]; 0 where
     there is nothing to measure."""
+    coarse = np.zeros((signal.shape[0], signal.shape[1] // block))
     with np.errstate(over="ignore", invalid="ignore"):
         steps = np.rint(signal * _STEPS_PER_MILLIVOLT)
-    coarse = np.zeros((signal.shape[0], signal.shape[1] // block))
-    for offset in range(block):
-        coarse += steps[:, offset::block]
+        for offset in range(block):
+            coarse += steps[:, offset::block]
     gappy = ~np.isfinite(coarse).all(axis=1)
     for row in np.flatnonzero(gappy):
         coarse[row] = _bridged(coarse[row])

@@ -20,6 +20,7 @@ _BESIDE_HZ = 2.0
 #: The line's amplitude in µV, and how far it stands above the highest one beside it.
 LEAST_MICROVOLTS = 4.0
 LEAST_CONTRAST = 3.0
+_LARGEST_MV = np.float32(1e6)
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ def mains_line(record: Record) -> Line | None:
     part = record.signal[:, :samples]
     if not np.isfinite(part).all():
         part = np.where(np.isfinite(part), part, np.float32(0))
-    mixed = _mixtures(len(record.leads)) @ part
+    mixed = _mixtures(len(record.leads)) @ np.clip(part, -_LARGEST_MV, _LARGEST_MV)
     mixed -= mixed.mean(axis=1, keepdims=True)
     spectrum = np.fft.rfft(mixed * _window(samples), axis=1)
     amplitude = np.sqrt((spectrum.real**2 + spectrum.imag**2).mean(axis=0)) * (4 / samples) * 1000  # µV of a sine
