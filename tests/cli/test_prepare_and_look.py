@@ -106,7 +106,10 @@ def test_help_of_a_command_shows_a_working_example_first(command):
 
 def test_show_prints_the_documented_json(archive):
     shown = json.loads(cmelt("show", archive / "r1", "--json").stdout)
-    assert set(shown) == {"leads", "rate_hz", "seconds", "rms_mv", "flags", "report", "patient"}
+    assert set(shown) == {
+        "leads", "rate_hz", "seconds", "calibration_seconds", "rms_mv", "flags", "derived", "measurements", "age", "sex",
+        "labels", "report", "patient",
+    }  # fmt: skip
     assert (shown["rate_hz"], shown["seconds"], shown["report"], shown["patient"]) == (100.0, 10.0, None, None)
     assert shown["leads"] == ["I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6"]
     assert shown["rms_mv"]["V3"] == pytest.approx(float(np.sqrt(np.mean(heart(1)[8] ** 2))), abs=1e-3)

@@ -32,7 +32,9 @@ def inspect(
 ) -> None:
     """Say what a store holds, and what was left out and why; what another store has in common with it.
 
-    Examples: cmelt inspect ptbxl100 --html, cmelt inspect cinc100 --overlap ptbxl100
+    Example: cmelt inspect ptbxl100 --html
+
+    Example: cmelt inspect cinc100 --overlap ptbxl100
     """
     from cmelt.inspection.facts import facts_of
     from cmelt.store.opened import open_store

@@ -43,13 +43,16 @@ def facts_of(record: Record) -> dict[str, Any]:
     import numpy as np
 
     from cmelt.records.quality import quality_flags
+    from cmelt.records.record import without_calibration
 
-    measured = [row[np.isfinite(row)].astype(np.float64) for row in record.signal]
+    heart = without_calibration(record)
+    measured = [row[np.isfinite(row)].astype(np.float64) for row in heart.signal]
     rms = [float(np.sqrt(np.mean(row**2))) if row.size else None for row in measured]
     return {
         "leads": list(record.leads),
         "rate_hz": record.rate,
         "seconds": record.seconds,
+        "calibration_seconds": record.calibration / record.rate,
         "rms_mv": dict(zip(record.leads, rms, strict=True)),
         "flags": list(quality_flags(record)),
         "derived": list(record.derived),
@@ -68,8 +71,10 @@ def _print_table(title: str, facts: dict[str, Any]) -> None:
     from rich.table import Table
 
     console = Console()
+    pulse = facts["calibration_seconds"]
+    calibration = f", the last {pulse:g} s of it the device's calibration pulse" if pulse else ""
     console.print(f"[bold]{escape(title)}[/bold]")
-    console.print(f"{len(facts['leads'])} leads, {facts['rate_hz']:g} Hz, {facts['seconds']:g} s")
+    console.print(f"{len(facts['leads'])} leads, {facts['rate_hz']:g} Hz, {facts['seconds']:g} s{calibration}")
     table = Table("lead", "RMS mV", "flags")
     for lead in facts["leads"]:
         of_lead = [flag.split(":")[0] for flag in facts["flags"] if flag.endswith(f":{lead}")]
