@@ -85,9 +85,11 @@ def test_a_signal_of_two_patients_in_two_splits_is_kept_where_it_judges(tmp_path
     learner, judge = a_patient_in("train"), a_patient_in("test")
     rows = [("a", learner, 1), ("b", judge, 1), ("c", learner, 2), ("d", judge, 3)]
     store = prepared(tmp_path, rows)
-    assert splits_of(store) == {"b": "test", "c": "train", "d": "test"}
-    assert [line["record"] for line in store.quarantine] == ["a"]
-    assert "same signal" in store.quarantine[0]["reason"]
+    assert splits_of(store) == {"a": "", "b": "test", "c": "train", "d": "test"}
+    assert ["copy-across-splits" in flags for flags in store.index["flags"]] == [True, False, False, False]
+    assert store.manifest["held_back"] == 1 and store.manifest["splits"] == {"train": 1, "validation": 0, "test": 2}
+    assert "1 records have the same signal" in store.manifest["warnings"][0] and not store.quarantine
+    assert store.rows("train", "validation", "test").tolist() == [1, 2, 3] and len(store.rows()) == 4
 
 
 def test_a_signal_of_two_patients_in_one_split_stays_twice(tmp_path):

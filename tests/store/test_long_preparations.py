@@ -110,21 +110,22 @@ def test_copies_of_two_patients_are_found_at_any_gain_and_kept_where_they_judge(
     prepared = prepare_store(Many(60, copies=True, gain=gain), tmp_path / "out", SETTINGS, shard_records=7)
     store = open_store(tmp_path / "out")
     split = dict(zip(store.index["record"], store.index["split"], strict=True))
-    left_out = {line["record"] for line in store.quarantine}
-    assert prepared.quarantined == len(left_out) > 3
+    held_back = {record for record, own in split.items() if not own}
+    assert store.manifest["held_back"] == len(held_back) > 3 and prepared.quarantined == 0
     for number in range(0, 60, 2):
         pair = {f"r{number}", f"r{number + 1}"}
-        assert len({split[name] for name in pair - left_out}) == 1
-        if pair & left_out:
-            assert split[(pair - left_out).pop()] in ("test", "validation")
-    assert sum(store.manifest["splits"].values()) == len(store) == 60 - len(left_out)
+        assert len({split[name] for name in pair - held_back}) == 1
+        if pair & held_back:
+            assert split[(pair - held_back).pop()] in ("test", "validation")
+    assert sum(store.manifest["splits"].values()) + len(held_back) == len(store) == 60
 
 
-def test_near_fingerprints_alone_leave_nothing_out(tmp_path, monkeypatch):
+def test_near_fingerprints_alone_hold_nothing_back(tmp_path, monkeypatch):
     from cmelt.store import tables
 
     monkeypatch.setattr(tables, "copy_groups", lambda texts: np.zeros(len(texts), np.int64))
-    assert prepare_store(Many(30), tmp_path / "out", SETTINGS).quarantined == 0
+    prepare_store(Many(30), tmp_path / "out", SETTINGS)
+    assert open_store(tmp_path / "out").manifest["held_back"] == 0
 
 
 def test_texts_of_the_index_lie_in_arrow_and_equal_lists_are_one(tmp_path):

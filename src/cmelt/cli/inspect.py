@@ -134,6 +134,7 @@ def _print_tables(facts: dict[str, Any]) -> None:
 def _sections(facts: dict[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
     """Titles with rows of (name, value)."""
     splits = ", ".join(f"{count} {split}" for split, count in facts["splits"].items())
+    splits += f", {facts['held_back']} in none" if facts["held_back"] else ""
     reports = facts["reports"]
     holds = [
         ("source", facts["source"]["name"]),

@@ -26,6 +26,7 @@ def facts_of(store: Store) -> dict[str, Any]:
         "records": len(store),
         "patients": int(index["patient"].nunique()),
         "splits": manifest["splits"],
+        "held_back": manifest["held_back"],
         "rate_hz": store.rate,
         "seconds": manifest["seconds"],
         "leads": list(store.leads),
@@ -99,7 +100,7 @@ def _classes(store: Store) -> dict[str, dict[str, int]]:
     """Records with each label, in all and by split, most frequent first."""
     by_split: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
     for split, labels in zip(store.index["split"], store.index["labels"], strict=True):
-        by_split[split].update(set(labels))
+        by_split.setdefault(split, Counter()).update(set(labels))
     total = sum(by_split.values(), Counter())
     return {
         label: {"all": count} | {split: by_split[split][label] for split in SPLITS}

@@ -59,7 +59,7 @@ def _holds(found: Mapping[str, Any]) -> str:
     shown = {
         "source": str(found["source"]["name"]),
         "records": f"{found['records']:,} of {found['patients']:,} patients",
-        "splits": splits,
+        "splits": splits + (f", {found['held_back']:,} in none (copies across splits)" if found["held_back"] else ""),
         "signals": f"{len(found['leads'])} leads, {found['rate_hz']:g} Hz, {found['seconds']:g} s, {found['megabytes']:,.1f} MB",
         "with a usable report": f"{found['reports']['usable']:,}",
         "left out": f"{found['quarantined']:,}, and {found['missing_files']:,} rows of its tables without files",
@@ -79,7 +79,8 @@ def _people(store: Store, found: Mapping[str, Any]) -> str:
     parts.append(_figure(bar_chart(_bars(found["sex"]), "Sex"), "Sex"))
     parts.append(
         _figure(
-            bar_chart([Bar(f"{n} ECG{'s' if n != 1 else ''}", float(c)) for n, c in a_patient.items()][:12], "ECGs"), "Patients, by ECGs"
+            bar_chart([Bar(f"{n} ECG{'s' if n != 1 else ''}", float(c)) for n, c in a_patient.items()][:12], "ECGs"),
+            "Patients, by ECGs",
         )
     )
     rates = {f"{rate} Hz": count for rate, count in found["source_rates_hz"].items()}
@@ -161,7 +162,7 @@ def _example(shown: Shown, store: Store) -> str:
         "report": clean_report(record.report) or "none",
         "labels": ", ".join(record.labels) or "none",
         "flags": ", ".join(record.flags) or "none",
-        "record": f"row {shown.row} of the store, split {record.split}",
+        "record": f"row {shown.row} of the store, {f'split {record.split}' if record.split else 'in no split'}",
     }
     return (
         f'<figure class="example"><figcaption><b>{escape(shown.reason)}</b></figcaption>'

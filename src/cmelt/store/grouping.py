@@ -1,4 +1,4 @@
-"""Who belongs together: groups of patients and copies, their splits, and the copies that are left out. All of it in columns."""
+"""Who belongs together: groups of patients and copies, their splits, and the copies that get none. All of it in columns."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from cmelt.store.patients import patient_hash, split_of
 PROTECTED: tuple[str, ...] = ("test", "validation", "train")
 NO_SPLIT = -1
 
-DUPLICATE = "the same signal as a record of another patient in another split"
-DUPLICATE_REMEDY = "correct the patient column, or leave one of the two out"
+#: Flag of a row that is in no split, since it would carry the signal of one split into another.
+HELD_BACK = "copy-across-splits"
 
 #: A patient's hash, as bytes; b"" where nobody is known.
 PATIENT = np.dtype("S16")
@@ -43,12 +43,22 @@ class Claims:
 
 @dataclass(frozen=True)
 class Settled:
-    """What every row came to be: `patient` and `split` as in `Claims`, none empty; rows to leave out; warnings."""
+    """What every row came to be.
+
+    Attributes:
+        patient: [n] as in `Claims`, none empty.
+        split: [n] likewise; `NO_SPLIT` for copies that are held back.
+        warnings: what the user should look at.
+    """
 
     patient: NDArray[np.bytes_]
     split: NDArray[np.int8]
-    left_out: NDArray[np.bool_]
     warnings: tuple[str, ...]
+
+    @property
+    def held_back(self) -> NDArray[np.bool_]:
+        """Rows [n] in no split."""
+        return np.asarray(self.split == NO_SPLIT)
 
 
 def doubtful_rows(claims: Claims, groups: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -72,14 +82,14 @@ def settle_groups(claims: Claims, groups: NDArray[np.int64], source: str, patien
 
     A record without a patient joins the patient whose signal it shares; else its signal is its group, so that copies
     stay together. Where two patients of different splits share a signal, nobody is moved: the copy in the less
-    protected split (test before validation before train) is left out. Splits that the source fixes are
-    kept as they are, copies included, with a warning.
+    protected split (test before validation before train) is held back: in no split, so that neither training nor a test
+    has it. Splits that the source fixes are kept as they are, copies included, with a warning.
 
     Args:
         groups: [n] rows with one number share a signal.
     """
     if not len(claims):
-        return Settled(claims.patient, claims.split, np.zeros(0, dtype=bool), ())
+        return Settled(claims.patient, claims.split, ())
     _, group = np.unique(groups, return_inverse=True)
     patient, split = claims.patient.copy(), claims.split.copy()
     known = claims.patient != b""
@@ -94,8 +104,9 @@ def settle_groups(claims: Claims, groups: NDArray[np.int64], source: str, patien
     best = np.full(hosts.size, len(PROTECTED), dtype=np.int8)
     np.minimum.at(best, group, split)
     beyond = split > best[group]
-    warnings = _warnings(int((beyond & claims.split_given).sum()), patient, split)
-    return Settled(patient, split, beyond & ~claims.split_given, warnings)
+    held_back = beyond & ~claims.split_given
+    warnings = _warnings(int((beyond & claims.split_given).sum()), int(held_back.sum()), patient, split)
+    return Settled(patient, np.where(held_back, np.int8(NO_SPLIT), split), warnings)
 
 
 def _name_by_signal(
@@ -119,8 +130,15 @@ def _name_by_signal(
             split[row] = PROTECTED.index(split_of(source, name))
 
 
-def _warnings(across_given: int, patient: NDArray[np.bytes_], split: NDArray[np.int8]) -> tuple[str, ...]:
-    warnings = [f"{across_given} records have a copy in another split, as their source splits them"] if across_given else []
+def _warnings(across_given: int, held_back: int, patient: NDArray[np.bytes_], split: NDArray[np.int8]) -> tuple[str, ...]:
+    warnings = []
+    if held_back:
+        warnings.append(
+            f"{held_back} records have the same signal as another patient's in a more protected split: they are in no split "
+            f"(flag {HELD_BACK}); correct the patients"
+        )
+    if across_given:
+        warnings.append(f"{across_given} records have a copy in another split, as their source splits them")
     people, person = np.unique(patient, return_inverse=True)
     found = np.unique(person * len(PROTECTED) + split) // len(PROTECTED)
     torn = int((np.bincount(found, minlength=people.size) > 1).sum())

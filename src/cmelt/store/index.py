@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from cmelt.errors import StoreError
 from cmelt.records.record import MEASUREMENTS
-from cmelt.store.grouping import DUPLICATE, DUPLICATE_REMEDY, NO_SPLIT, PATIENT, PROTECTED, Claims, Settled
+from cmelt.store.grouping import HELD_BACK, NO_SPLIT, PATIENT, PROTECTED, Claims, Settled
 from cmelt.store.layout import synced
 from cmelt.store.rows import LISTS, index_schema
 from cmelt.store.shard import rows_path
@@ -73,27 +73,23 @@ def gather_rows(folder: Path, shards: int) -> ShardRows:
     )  # fmt: skip
 
 
-def write_index(path: Path, folder: Path, rows: ShardRows, settled: Settled) -> list[dict[str, str]]:
-    """Write the rows that are not left out to `path`, in their order; returns quarantine lines for those that are."""
+def write_index(path: Path, folder: Path, rows: ShardRows, settled: Settled) -> None:
+    """Write all rows to `path`, in their order; those that are held back without a split, and with a flag that says so."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     schema = index_schema(rows.measurements)
-    left_out: list[dict[str, str]] = []
     shards = int(rows.shard[-1]) + 1 if rows.shard.size else 0
     with synced(path) as stream, pq.ParquetWriter(stream, schema, compression="zstd") as writer:
         waiting: list[pa.Table] = []
         for number in range(shards):
             start, stop = np.searchsorted(rows.shard, [number, number + 1])
             table = _settled_rows(_read_rows(folder, number), rows, settled, int(start), int(stop))
-            out = settled.left_out[start:stop]
-            left_out += [_left_out_line(row) for row in table.select(["record", "origin"]).filter(pa.array(out)).to_pylist()]
-            waiting.append(table.select(schema.names).filter(pa.array(~out)))
+            waiting.append(table.select(schema.names))
             if sum(part.num_rows for part in waiting) >= _ROW_GROUP or number == shards - 1:
                 group = pa.concat_tables(waiting).combine_chunks()
                 writer.write_table(group, row_group_size=max(group.num_rows, 1))
                 waiting = []
-    return left_out
 
 
 def read_index(path: Path) -> pd.DataFrame:
@@ -115,20 +111,22 @@ def _settled_rows(table: pa.Table, rows: ShardRows, settled: Settled, start: int
     """The rows of one shard with patient, split and place as they came to be."""
     import pyarrow as pa
 
-    splits = np.array(PROTECTED, dtype=object)[settled.split[start:stop]]
+    splits = np.array([*PROTECTED, ""], dtype=object)[settled.split[start:stop]]  # NO_SPLIT is the last
     new = {
         "patient": pa.array([name.decode() for name in settled.patient[start:stop].tolist()], pa.string()),
         "split": pa.array(splits, pa.string()),
     }
     for name, column in new.items():
         table = table.set_column(table.column_names.index(name), name, column)
+    held_back = settled.held_back[start:stop]
+    if held_back.any():
+        flags = table["flags"].to_pylist()
+        flags = [sorted([*own, HELD_BACK]) if held else own for own, held in zip(flags, held_back.tolist(), strict=True)]
+        place = table.column_names.index("flags")
+        table = table.set_column(place, "flags", pa.array(flags, table.schema.field(place).type))
     for name, numbers in (("shard", rows.shard), ("shard_row", rows.shard_row)):
         table = table.append_column(name, pa.array(numbers[start:stop], pa.int64()))
     return table
-
-
-def _left_out_line(row: dict[str, Any]) -> dict[str, str]:
-    return {"record": row["record"], "path": row["origin"], "reason": DUPLICATE, "remedy": DUPLICATE_REMEDY}
 
 
 def _read_rows(folder: Path, number: int, columns: Sequence[str] | None = None) -> pa.Table:

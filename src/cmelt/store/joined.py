@@ -203,7 +203,9 @@ def _left_out(
 
 
 def _split_numbers(store: Store) -> NDArray[np.int64]:
-    return np.asarray(store.index["split"].map({name: number for number, name in enumerate(PROTECTED)}).to_numpy(np.int64))
+    """Places in `PROTECTED`; rows in no split come last."""
+    numbers = {name: number for number, name in enumerate((*PROTECTED, ""))}
+    return np.asarray(store.index["split"].map(numbers).to_numpy(np.int64))
 
 
 def _spans(groups: NDArray[np.int64], values: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -224,7 +226,10 @@ def _about_patients(parts: tuple[Store, ...]) -> list[str]:
         if first.manifest["patient_key_check"] != second.manifest["patient_key_check"]:
             warnings.append(f"{first.path} and {second.path} have different patient keys: whom they share is unknown")
             continue
-        seen = [set(zip(store.index["patient"], store.index["split"], strict=True)) for store in (first, second)]
+        seen = [
+            {(patient, split) for patient, split in zip(store.index["patient"], store.index["split"], strict=True) if split}
+            for store in (first, second)
+        ]
         own = [{patient for patient, _ in pairs} for pairs in seen]
         torn = {patient for patient, _ in seen[0] ^ seen[1]} & own[0] & own[1]
         if torn:

@@ -48,8 +48,8 @@ def write_tables(staging: Path, shards: int, source: str, settings: ShardSetting
     groups = confirm_groups(groups, doubtful_rows(rows.claims, groups), signal_of, begin, settings.rate)
     settled = settle_groups(rows.claims, groups, source, settings.patient_key)
     store = staging / "store"
-    left_out = write_index(store / INDEX, staging, rows, settled)
-    reasons = _write_quarantine(store / QUARANTINE, _quarantined(staging, shards, left_out))
+    write_index(store / INDEX, staging, rows, settled)
+    reasons = _write_quarantine(store / QUARANTINE, _quarantined(staging, shards))
     facts = _counts(settled) | {"quarantined": reasons.total(), "files": _files(staging, shards)}
     return Tables(facts["records"], reasons.total(), reasons, settled.warnings, facts)
 
@@ -65,10 +65,9 @@ class StagedSignals:
         return np.array(shard[self._rows.shard_row[row], :, : self._rows.samples[row]])
 
 
-def _quarantined(staging: Path, shards: int, left_out: list[dict[str, str]]) -> Iterator[dict[str, str]]:
+def _quarantined(staging: Path, shards: int) -> Iterator[dict[str, str]]:
     for number in range(shards):
         yield from read_receipt(staging, number).quarantine
-    yield from left_out
 
 
 def _write_quarantine(path: Path, lines: Iterator[dict[str, str]]) -> Counter[str]:
@@ -81,9 +80,9 @@ def _write_quarantine(path: Path, lines: Iterator[dict[str, str]]) -> Counter[st
 
 
 def _counts(settled: Settled) -> dict[str, Any]:
-    kept = ~settled.left_out
-    splits = {name: int((settled.split[kept] == PROTECTED.index(name)).sum()) for name in _SPLITS}
-    return {"records": int(kept.sum()), "patients": int(np.unique(settled.patient[kept]).size), "splits": splits}
+    splits = {name: int((settled.split == PROTECTED.index(name)).sum()) for name in _SPLITS}
+    counts = {"records": int(settled.split.size), "patients": int(np.unique(settled.patient).size)}
+    return counts | {"splits": splits, "held_back": int(settled.held_back.sum())}
 
 
 def _files(staging: Path, shards: int) -> dict[str, Any]:
