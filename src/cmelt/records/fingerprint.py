@@ -62,33 +62,34 @@ def fingerprint(record: Record) -> str:
     waveforms = _waveforms(float(record.rate), block)  # [stretches, leads, blocks, bits]
     length = waveforms.shape[2] * block
     present = [place for place, lead in enumerate(FINGERPRINT_LEADS) if lead in record.leads]
-    signal = record.signal[[record.leads.index(FINGERPRINT_LEADS[place]) for place in present]]
-    words = np.zeros((STRETCHES, len(FINGERPRINT_LEADS)), dtype=np.uint16)
+    rows = [record.leads.index(FINGERPRINT_LEADS[place]) for place in present]
+    stretches = np.zeros((STRETCHES, len(FINGERPRINT_LEADS), length), dtype=np.float32)  # zeros get the word 0
     for stretch in range(STRETCHES):
         start = begin + round(stretch * STRETCH_SECONDS * record.rate)
         if start + length <= end:
-            words[stretch, present] = _signs(signal[:, start : start + length], block, waveforms[stretch, present])
+            stretches[stretch, present] = record.signal[rows, start : start + length]
+    words = _signs(stretches, block, waveforms)
     if np.count_nonzero(words) < FEWEST_WORDS:
         return ""
     return words.astype(">u2").tobytes().hex()
 
 
-def _signs(signal: Signal, block: int, waveforms: NDArray[np.float64]) -> NDArray[np.uint16]:
-    """A word [leads] for each lead of `signal` [leads, blocks · block] against its `waveforms` [leads, blocks, bits]; 0 where
-    there is nothing to measure."""
-    coarse = np.zeros((signal.shape[0], signal.shape[1] // block))
+def _signs(stretches: Signal, block: int, waveforms: NDArray[np.float64]) -> NDArray[np.uint16]:
+    """A word [stretches, leads] for each of `stretches` [stretches, leads, blocks · block], in mV, which become whole steps,
+    against its `waveforms` [stretches, leads, blocks, bits]; 0 where there is nothing to measure."""
     with np.errstate(over="ignore", invalid="ignore"):
-        steps = np.rint(signal * _STEPS_PER_MILLIVOLT)
-        for offset in range(block):
-            coarse += steps[:, offset::block]
-    gappy = ~np.isfinite(coarse).all(axis=1)
-    for row in np.flatnonzero(gappy):
-        coarse[row] = _bridged(coarse[row])
-    coarse = np.clip(coarse, -_LARGEST_STEPS, _LARGEST_STEPS)
-    coarse -= np.rint(coarse.mean(axis=1, keepdims=True))
-    signs = (coarse[:, None, :] @ waveforms)[:, 0] > 0  # [leads, bits]
-    words = np.packbits(signs, axis=1).view(">u2")[:, 0].astype(np.uint16)
-    return np.where(coarse.any(axis=1), np.maximum(words, 1), 0).astype(np.uint16)
+        stretches *= _STEPS_PER_MILLIVOLT
+        np.rint(stretches, out=stretches)
+        coarse = stretches[..., ::block].astype(np.float64)
+        for offset in range(1, block):
+            coarse += stretches[..., offset::block]
+    for place in np.argwhere(~np.isfinite(coarse).all(axis=-1)).tolist():
+        coarse[tuple(place)] = _bridged(coarse[tuple(place)])
+    np.clip(coarse, -_LARGEST_STEPS, _LARGEST_STEPS, out=coarse)
+    coarse -= np.rint(coarse.mean(axis=-1, keepdims=True))
+    signs = (coarse[:, :, None, :] @ waveforms)[:, :, 0] > 0  # [stretches, leads, bits]
+    words = np.packbits(signs, axis=-1).view(">u2")[..., 0].astype(np.uint16)
+    return np.where(coarse.any(axis=-1), np.maximum(words, 1), 0).astype(np.uint16)
 
 
 def _bridged(row: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -119,6 +120,9 @@ def measured_stretch(signal: Signal, rate: float) -> tuple[int, int]:
 
 def _stands(signal: Signal) -> bool:
     """Whether nothing moves in any lead of `signal` [leads, samples]."""
+    # Of nearly every record the ends of the stretch tell already; NaN is neither below nor above.
+    if any(first < last or first > last for first, last in zip(signal[:, 0].tolist(), signal[:, -1].tolist(), strict=True)):
+        return False
     return not _differ(signal[:, 1:], signal[:, :-1]).any()
 
 
