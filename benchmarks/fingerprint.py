@@ -1,6 +1,6 @@
 """In how many bits fingerprints of copies and of other records differ, and what a million of them cost.
 
-Run: OMP_NUM_THREADS=1 python benchmarks/fingerprint.py DATA [COUNT]
+Run: OMP_NUM_THREADS=1 python benchmarks/fingerprint.py [DATA [COUNT]]
 DATA holds ptb-xl and challenge-2021. COUNT random fingerprints (100,000) are searched for copies at the end.
 """
 
@@ -24,7 +24,7 @@ from cmelt.records.resemblance import resemblance
 from cmelt.simulation import simulate
 from cmelt.store.copies import MOST_DIFFERING, copy_groups
 from quality import share
-from quality_records import challenge, ptb_xl
+from quality_records import challenge, data_folder, ptb_xl
 
 ALL_FOLDS = range(1, 11)
 
@@ -154,4 +154,4 @@ def main(data: Path, count: int) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 100_000)
+    main(data_folder(), int(sys.argv[2]) if len(sys.argv) > 2 else 100_000)

@@ -2,12 +2,11 @@
 
 PTB-XL folds 1–8 at both rates, simulated records for hearts that are rare there, and half of Challenge 2011.
 
-Run: OMP_NUM_THREADS=1 python benchmarks/fit_quality.py DATA
+Run: OMP_NUM_THREADS=1 python benchmarks/fit_quality.py [DATA]
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -21,7 +20,16 @@ from cmelt.records.record import LEADS, Record
 from cmelt.records.reversal import exchange_features
 from cmelt.records.stated_rate import rate_features
 from cmelt.simulation import CONDITIONS, simulate
-from quality_records import FIT_FOLDS, arm_and_leg_exchanged, arms_exchanged, challenge_2011, halves, ptb_xl, rate_misstated
+from quality_records import (
+    FIT_FOLDS,
+    arm_and_leg_exchanged,
+    arms_exchanged,
+    challenge_2011,
+    data_folder,
+    halves,
+    ptb_xl,
+    rate_misstated,
+)
 
 ROWS = {lead: row for row, lead in enumerate(LEADS)}
 #: Share of right records that may be called reversed, or of wrong rate, where thresholds are chosen.
@@ -113,4 +121,4 @@ def main(data: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(data_folder())

@@ -1,6 +1,6 @@
 """What the quality checks find and what they wrongly accuse, on records that they were not fitted to, with Wilson 95 % intervals.
 
-Run: OMP_NUM_THREADS=1 python benchmarks/quality.py DATA
+Run: OMP_NUM_THREADS=1 python benchmarks/quality.py [DATA]
 DATA holds ptb-xl, challenge-2011 and challenge-2021 as docs/quality.md describes. Weights and thresholds come from
 `fit_quality.py`: PTB-XL folds 1–8 and a random half of Challenge 2011. Everything here is from folds 9–10, the other half,
 other hospitals, or the simulator.
@@ -9,7 +9,6 @@ other hospitals, or the simulator.
 from __future__ import annotations
 
 import csv
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -29,6 +28,7 @@ from quality_records import (
     arms_exchanged,
     challenge,
     challenge_2011,
+    data_folder,
     halves,
     ptb_xl,
     rate_misstated,
@@ -240,4 +240,4 @@ def main(data: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(data_folder())

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import os
+import sys
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache
@@ -16,6 +18,16 @@ from cmelt.records.readers import read_ecg
 from cmelt.records.record import LEADS, Record
 
 FIT_FOLDS, HELD_FOLDS = range(1, 9), range(9, 11)
+
+
+def data_folder() -> Path:
+    """The folder of real ECGs: the first argument, $CMELT_DATA_DIR, or `../shared/data` by the repository; ends without one."""
+    named = sys.argv[1] if len(sys.argv) > 1 else os.environ.get("CMELT_DATA_DIR")
+    folder = Path(named) if named else Path(__file__).resolve().parents[2] / "shared" / "data"
+    if not (folder / "ptb-xl").is_dir():
+        print(f"skipped: no real recordings at {folder}; name the folder, or set CMELT_DATA_DIR")
+        sys.exit(0)
+    return folder
 
 
 def read_all(paths: Iterable[Path]) -> list[Record]:
