@@ -83,8 +83,10 @@ def _signs(stretches: Signal, block: int, waveforms: NDArray[np.float64]) -> NDA
         coarse = stretches[..., ::block].astype(np.float64)
         for offset in range(1, block):
             coarse += stretches[..., offset::block]
-    for place in np.argwhere(~np.isfinite(coarse).all(axis=-1)).tolist():
-        coarse[tuple(place)] = _bridged(coarse[tuple(place)])
+    finite = np.isfinite(coarse)
+    if not finite.all():
+        for stretch, lead in np.argwhere(~finite.all(axis=-1)).tolist():
+            coarse[stretch, lead] = _bridged(coarse[stretch, lead])
     np.clip(coarse, -_LARGEST_STEPS, _LARGEST_STEPS, out=coarse)
     coarse -= np.rint(coarse.mean(axis=-1, keepdims=True))
     signs = (coarse[:, :, None, :] @ waveforms)[:, :, 0] > 0  # [stretches, leads, bits]

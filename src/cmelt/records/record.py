@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -76,11 +77,11 @@ class Record:
             raise RecordError(where, "the record has no samples")
         if not 0 <= self.calibration < self.signal.shape[1]:
             raise RecordError(where, "holds a calibration pulse and no ECG", "leave it out")
-        if not np.isfinite(self.rate) or self.rate <= 0:
+        if not 0 < self.rate < math.inf:
             raise RecordError(where, f"sampling rate {self.rate} Hz", "it must be a positive number")
-        for lead in self.leads:
-            if self.leads.count(lead) > 1:
-                raise RecordError(where, f"lead {lead} occurs twice", "rename or drop one of them")
+        if len(set(self.leads)) < len(self.leads):
+            lead = next(lead for lead in self.leads if self.leads.count(lead) > 1)
+            raise RecordError(where, f"lead {lead} occurs twice", "rename or drop one of them")
 
     @property
     def seconds(self) -> float:

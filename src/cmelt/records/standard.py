@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -109,7 +110,9 @@ def windows(record: Record, seconds: float) -> list[Record]:
 
 def _without_empty_leads(record: Record) -> Record:
     """Drop leads that hold no measurement at all: as if the file lacked them, so that limb leads may be derived."""
-    kept = [row for row in range(len(record.leads)) if np.isfinite(record.signal[row]).any()]
+    rows = range(len(record.leads))
+    # A first sample that was measured says enough of nearly every lead.
+    kept = [row for row in rows if math.isfinite(record.signal[row, 0]) or np.isfinite(record.signal[row]).any()]
     if len(kept) == len(record.leads) or not kept:
         return record
     return replace(record, signal=record.signal[kept], leads=tuple(record.leads[row] for row in kept))

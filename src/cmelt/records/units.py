@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from cmelt.errors import RecordError
@@ -20,7 +22,7 @@ def units_per_millivolt(units: str, where: str) -> float:
     Raises:
         RecordError: not a unit of voltage.
     """
-    per_millivolt = _PER_MILLIVOLT.get(units.strip().lower())
+    per_millivolt = _per_millivolt(units)
     if per_millivolt is None:
         raise RecordError(where, f"unit {units!r} is not a voltage", "ECG leads come in V, mV, uV or nV")
     return per_millivolt
@@ -34,9 +36,11 @@ def refuse_impossible_amplitude(signal: Signal, where: str) -> None:
     Raises:
         RecordError: the median lead spans more than `LARGEST_SPAN_MV`.
     """
-    with np.errstate(invalid="ignore"):
-        if not np.any(np.abs(signal) > LARGEST_SPAN_MV / 2):
-            return
+    if signal.size == 0:
+        return
+    lowest, highest = np.fmin.reduce(signal, axis=None), np.fmax.reduce(signal, axis=None)  # what was not measured left out
+    if lowest >= -LARGEST_SPAN_MV / 2 and highest <= LARGEST_SPAN_MV / 2:
+        return
     rows = [row[np.isfinite(row)] for row in signal]
     spans = [float(np.ptp(np.percentile(row, [1, 99]))) for row in rows if row.size]
     live = [span for span in spans if span > 0]
@@ -50,4 +54,9 @@ def refuse_impossible_amplitude(signal: Signal, where: str) -> None:
 
 def is_voltage(units: str) -> bool:
     """Whether `units` is a unit of voltage."""
-    return units.strip().lower() in _PER_MILLIVOLT
+    return _per_millivolt(units) is not None
+
+
+@lru_cache(maxsize=256)
+def _per_millivolt(units: str) -> float | None:
+    return _PER_MILLIVOLT.get(units.strip().lower())

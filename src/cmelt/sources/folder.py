@@ -7,6 +7,7 @@ of the tree is taken, with what it says itself.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -92,8 +93,8 @@ class Folder:
 
     def stamp(self, entry: Entry) -> str:
         """Sizes and times of every file that bears the record's name."""
-        stem = Path(self.folder) / entry.place
-        return file_stamp(stem, *(stem.with_name(stem.name + suffix) for suffix in (".hea", ".dat", ".mat", ".dat.gz")))
+        stem = os.path.join(self.folder, entry.place)
+        return file_stamp(stem, *(stem + suffix for suffix in (".hea", ".dat", ".mat", ".dat.gz")))
 
 
 def _file_of(root: Path, place: str) -> Path:
@@ -103,7 +104,7 @@ def _file_of(root: Path, place: str) -> Path:
         RecordError: several files are so named.
     """
     path = root / place
-    if path.exists() or path.with_name(path.name + ".hea").exists() or not path.parent.is_dir():
+    if os.path.exists(path) or os.path.exists(f"{path}.hea") or not path.parent.is_dir():
         return path
     named_so = sorted(other for other in path.parent.glob(f"{_escaped(path.name)}.*") if other.is_file())
     if len(named_so) > 1:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from cmelt.errors import RecordError, SourceError
 from cmelt.records.readers import physionet
+from cmelt.records.readers.physionet_header import Header, read_header
 from cmelt.records.record import Record
 from cmelt.sources.about import About, require_files
 from cmelt.sources.entry_table import EntryTable
@@ -42,7 +43,7 @@ OVER_89 = 90
 SAMPLES, RATE = 5000, 500.0
 
 _LEAVES = r"^[/\\]|^[A-Za-z]:|(^|[/\\])\.\.([/\\]|$)|\x00"
-_SUBJECT_LINE = re.compile(rb"^#.*?subject_id\W+(\d+)", re.MULTILINE)
+_SUBJECT = re.compile(r"subject_id\W+([0-9]+)")
 _BATCH = 20_000
 
 
@@ -101,8 +102,9 @@ class MimicIvEcg:
 
     def read(self, entry: Entry) -> Record:
         """The signal of `entry` with the machine's report and measurements."""
-        header, where = Path(self.folder) / f"{entry.place}.hea", entry.origin or entry.record
-        record = physionet.read(header)
+        path, where = Path(f"{self.folder}/{entry.place}.hea"), entry.origin or entry.record
+        header = read_header(path)
+        record = physionet.read_behind(header, path)
         if record.signal.shape[1] == SAMPLES and record.rate != RATE:
             raise RecordError(where, "its rate is not the 500 Hz of every record of MIMIC-IV-ECG", "fetch the header again")
         if (named := _subject_of(header)) is not None and named != entry.patient:
@@ -122,7 +124,7 @@ class MimicIvEcg:
     def stamp(self, entry: Entry) -> str:
         """Sizes and times of header and samples."""
         stem = f"{self.folder}/{entry.place}"
-        return file_stamp(Path(f"{stem}.hea"), Path(f"{stem}.dat"))
+        return file_stamp(f"{stem}.hea", f"{stem}.dat")
 
 
 def masked(path: str, subject: str) -> str:
@@ -131,13 +133,10 @@ def masked(path: str, subject: str) -> str:
     return "/".join(names.get(part, part) for part in path.split("/"))
 
 
-def _subject_of(header: Path) -> str | None:
+def _subject_of(header: Header) -> str | None:
     """The patient that the header's comment names ("# <subject_id>: 10000032")."""
-    try:
-        found = _SUBJECT_LINE.search(header.read_bytes())
-    except OSError as error:
-        raise RecordError(header, f"cannot be read: {error.strerror}", "read it again") from error
-    return found[1].decode() if found else None
+    found = (_SUBJECT.search(comment) for comment in header.comments)
+    return next((named[1] for named in found if named), None)
 
 
 def _read_list(path: Path) -> pa.Table:

@@ -6,6 +6,7 @@ Labels are those of the PTB-XL benchmark: every statement counts whatever its li
 from __future__ import annotations
 
 import ast
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -81,7 +82,7 @@ class PtbXl:
 
     def read(self, entry: Entry) -> Record:
         """The signal of `entry` with its row of the table."""
-        record = physionet.read(Path(self.folder) / f"{entry.place}.hea")
+        record = physionet.read(Path(self.folder, f"{entry.place}.hea"))
         return replace(
             record,
             identifier=entry.record,
@@ -95,8 +96,8 @@ class PtbXl:
 
     def stamp(self, entry: Entry) -> str:
         """Sizes and times of header and samples."""
-        stem = Path(self.folder) / entry.place
-        return file_stamp(Path(f"{stem}.hea"), Path(f"{stem}.dat"))
+        stem = os.path.join(self.folder, entry.place)
+        return file_stamp(f"{stem}.hea", f"{stem}.dat")
 
 
 def read_vocabularies(path: Path) -> Mapping[str, tuple[str, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -69,12 +70,12 @@ def require_columns(table: pd.DataFrame, needed: Sequence[str], path: Path) -> N
         raise SourceError(path, f"no column {', '.join(lacking)}; it has {has}", "name the columns as documented")
 
 
-def file_stamp(*paths: Path) -> str:
+def file_stamp(*paths: Path | str) -> str:
     """Sizes and modification times of `paths` ('-' where one is not there)."""
     stamps = []
     for path in paths:
         try:
-            status = path.stat()
+            status = os.stat(path)
             stamps.append(f"{status.st_size}:{status.st_mtime_ns}")
         except OSError:
             stamps.append("-")

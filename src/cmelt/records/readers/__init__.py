@@ -90,7 +90,7 @@ def _not_known(path: Path, head: bytes) -> RecordError:
 
 def _head(path: Path) -> bytes:
     try:
-        with path.open("rb") as stream:
+        with open(path, "rb", buffering=0) as stream:
             head = stream.read(HEAD_BYTES)
     except OSError as error:
         raise RecordError(path, f"cannot be read: {error.strerror}", "check the path and its permissions") from error

@@ -12,7 +12,7 @@ from pathlib import Path
 from cmelt.errors import RecordError
 from cmelt.records.readers.options import NOTHING_GIVEN, ReadOptions
 from cmelt.records.readers.physionet_comments import remarks
-from cmelt.records.readers.physionet_header import header_text, read_header
+from cmelt.records.readers.physionet_header import Header, header_text, read_header
 from cmelt.records.readers.physionet_segments import read_segments
 from cmelt.records.readers.physionet_signals import read_signals
 from cmelt.records.record import Record
@@ -49,7 +49,11 @@ def read(path: Path, options: ReadOptions = NOTHING_GIVEN) -> Record:
             a rate, unit or lead that neither the header nor `options` states.
     """
     header_path = path if path.name.removesuffix(".gz").endswith(".hea") else _header_beside(path) or path
-    header = read_header(header_path)
+    return read_behind(read_header(header_path), header_path, options)
+
+
+def read_behind(header: Header, header_path: Path, options: ReadOptions = NOTHING_GIVEN) -> Record:
+    """As `read`, for a `header` that its caller has read from `header_path`."""
     read_all = read_segments if header.segments else read_signals
     leads, rate, signal = read_all(header, header_path, options)
     refuse_impossible_amplitude(signal, str(header_path))

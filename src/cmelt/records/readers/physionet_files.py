@@ -5,7 +5,7 @@ from __future__ import annotations
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import accumulate, groupby
 from pathlib import Path
 from typing import NoReturn
 
@@ -122,7 +122,7 @@ def _signal_file(name: str, first: int, lines: tuple[SignalLine, ...], header_pa
         try:
             status = path.lstat()
             if stat.S_ISLNK(status.st_mode):
-                _refuse_way_out(path, header_path)
+                refuse_way_out(path, header_path)
                 status = path.stat()
         except FileNotFoundError:
             continue
@@ -134,8 +134,10 @@ def _signal_file(name: str, first: int, lines: tuple[SignalLine, ...], header_pa
     raise RecordError(header_path.with_name(name), "the header's signal file is not there", "fetch it")
 
 
-def _refuse_way_out(path: Path, header_path: Path) -> None:
-    if path.resolve().parent != header_path.parent.resolve():
+def refuse_way_out(path: Path, header_path: Path) -> None:
+    """Refuse a link that leads out of the header's folder, unless the header is a link itself: git-annex, DataLad and the caches
+    of hubs lay out both so."""
+    if path.resolve().parent != header_path.parent.resolve() and not header_path.is_symlink():
         raise RecordError(path, "is a link that leads out of the header's folder", "put the file itself beside its header")
 
 
@@ -151,11 +153,18 @@ def _content(file: SignalFile, frames: int) -> Bytes:
         return unpacked[start:]
     if file.size - start > LARGEST_FILE:
         raise RecordError(file.path, f"is larger than {LARGEST_FILE >> 20} MiB", "no ECG is: cut the record")
+    content: Bytes = np.empty(max(file.size - start, 0), dtype=np.uint8)
     try:
-        content: Bytes = np.fromfile(file.path, dtype=np.uint8, offset=start)
+        with open(file.path, "rb", buffering=0) as stream:
+            stream.seek(start)
+            # Into the array at once: half the time of np.fromfile. A read may give less than is there.
+            held = 0
+            while held < content.size and (more := stream.readinto(content[held:])):
+                held += more
+            complete = held == content.size and not stream.read(1)
     except (OSError, OverflowError) as error:
         raise RecordError(file.path, f"cannot be read ({type(error).__name__})", "check its permissions") from error
-    if content.size != max(file.size - start, 0):
+    if not complete:
         raise RecordError(file.path, "changed while it was read", "read it again")
     return content
 
@@ -195,5 +204,5 @@ def _summed(differences: Samples, file: SignalFile, header_path: Path) -> Sample
 
 def columns_of(lines: Sequence[SignalLine]) -> list[slice]:
     """Where in a frame each of the signals of one file stands."""
-    stops = np.cumsum([line.per_frame for line in lines]).tolist()
+    stops = accumulate(line.per_frame for line in lines)
     return [slice(stop - line.per_frame, stop) for line, stop in zip(lines, stops, strict=True)]

@@ -127,10 +127,12 @@ def header_text(path: Path) -> str:
         RecordError: unreadable, no plain file, or larger than any header is.
     """
     try:
-        with open(path, "rb", opener=_without_waiting) as stream:
-            if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+        with open(path, "rb", buffering=0, opener=_without_waiting) as stream:
+            status = os.fstat(stream.fileno())
+            if not stat.S_ISREG(status.st_mode):
                 raise RecordError(path, "is no plain file", "give the header itself")
-            content = stream.read(LONGEST_HEADER + 1)
+            # No more is asked for than there is: room for the longest header costs more than reading one.
+            content = stream.read(min(status.st_size, LONGEST_HEADER) + 1)
     except OSError as error:
         raise RecordError(path, f"cannot be read: {error.strerror}", "check the path and its permissions") from error
     if content.startswith(b"\x1f\x8b"):
@@ -145,7 +147,7 @@ def header_text(path: Path) -> str:
 
 def safe_name(name: str, path: Path) -> str:
     """A signal file or segment lies beside its header: any path in its name is refused, so that no header reads elsewhere."""
-    if name in ("-", GAP, ".", "..") or not _FILE_NAME.match(name):
+    if not _is_safe(name):
         raise RecordError(path, "names a signal file outside its own folder", "signal files lie beside their header")
     return name
 
@@ -206,21 +208,15 @@ def _signal_line(line: str, path: Path) -> SignalLine:
     gain, baseline, units = scale
     if per_frame < 1:
         raise RecordError(path, "a signal without samples in its frames", "correct the header")
-    numbers = [_integer(field, what, path) for field, what in zip(fields[4:7], _NUMBERED, strict=False)]
-    zero, initial, checksum = (*numbers, None, None, None)[:3]
-    return SignalLine(
-        file=GAP if number == 0 and fields[0] == GAP else safe_name(fields[0], path),
-        format=number,
-        per_frame=per_frame,
-        skew=skew,
-        offset=offset,
-        gain=gain,
-        baseline=baseline if baseline is not None else zero or 0,
-        units=units,
-        initial=initial,
-        checksum=checksum,
-        description=fields[8] if len(fields) > 8 else "",
-    )
+    zero = _integer(fields[4], "ADC zero", path) if len(fields) > 4 else None
+    initial = _integer(fields[5], "initial value", path) if len(fields) > 5 else None
+    checksum = _integer(fields[6], "checksum", path) if len(fields) > 6 else None
+    file = GAP if number == 0 and fields[0] == GAP else safe_name(fields[0], path)
+    if baseline is None:
+        baseline = zero or 0
+    description = fields[8] if len(fields) > 8 else ""
+    # In the order of its fields: named arguments would take a quarter of this function's time.
+    return SignalLine(file, number, per_frame, skew, offset, gain, baseline, units, initial, checksum, description)
 
 
 # The lines of a header, and the headers of an archive, repeat themselves: what was taken apart once is kept.
@@ -240,10 +236,12 @@ def _scale(field: str) -> tuple[float, int | None, str | None] | None:
     return None if found is None else (float(found[1]), int(found[2]) if found[2] is not None else None, found[3])
 
 
-_NUMBERED = ("ADC zero", "initial value", "checksum")
+@lru_cache(maxsize=256)
+def _is_safe(name: str) -> bool:
+    return name not in ("-", GAP, ".", "..") and _FILE_NAME.match(name) is not None
 
 
 def _integer(text: str, what: str, path: Path) -> int:
-    if not _INTEGER.match(text):
+    if _INTEGER.match(text) is None:
         raise RecordError(path, f"{what} {text[:20]!r} is not a whole number", "correct the header")
     return int(text)

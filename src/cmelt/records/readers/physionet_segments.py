@@ -13,6 +13,7 @@ import numpy as np
 from cmelt.errors import RecordError
 from cmelt.records.readers.limits import refuse_size
 from cmelt.records.readers.options import ReadOptions, settle_rate
+from cmelt.records.readers.physionet_files import refuse_way_out
 from cmelt.records.readers.physionet_header import GAP, Header, Segment, read_header
 from cmelt.records.readers.physionet_signals import Read, chosen_leads, millivolts, named_voltages, scaled_lead
 from cmelt.records.record import LEADS, Signal
@@ -64,8 +65,8 @@ def _fill(stretch: Signal, header: Header, path: Path, options: ReadOptions, nam
 
 def _segment_header(segment: Segment, master: Header, master_path: Path) -> Header:
     path = _path_of(segment, master_path)
-    if path.is_symlink() and path.resolve().parent != master_path.parent.resolve():
-        raise RecordError(path, "is a link that leads out of the header's folder", "put the file itself beside its header")
+    if path.is_symlink():
+        refuse_way_out(path, master_path)
     header = read_header(path)
     if header.segments:
         raise RecordError(path, "a segment that has segments itself", "correct the header")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,7 @@ from cmelt.records.record import LEADS, Signal
 from cmelt.records.units import is_voltage, units_per_millivolt
 
 #: Values that are worked on at a time: they stay in the processor's cache, and memory small beside the record itself.
-_AT_A_TIME = 1 << 15
+_AT_A_TIME = 1 << 16
 
 #: The same dozen names in every header of an archive.
 _lead_name = lru_cache(maxsize=1024)(lead_name)
@@ -30,8 +31,7 @@ _lead_name = lru_cache(maxsize=1024)(lead_name)
 Read = tuple[tuple[str, ...], float, Signal]
 
 
-@dataclass(frozen=True)
-class Lead:
+class Lead(NamedTuple):
     """One signal that is read: its place in the header, its name, and how a step becomes a millivolt."""
 
     row: int
@@ -109,8 +109,9 @@ def millivolts(header: Header, header_path: Path, leads: Sequence[Lead], each: i
         _convert(samples, file, leads, signal)
     if signal is None or not frames:
         raise RecordError(header_path, "the record has no samples", "leave it out")
-    for lead, row in zip(leads, signal, strict=True):
-        _align(row, header.signals[lead.row].skew * each, header_path)
+    for place, lead in enumerate(leads):
+        if skew := header.signals[lead.row].skew:
+            _align(signal[place], skew * each, header_path)
     return signal
 
 
@@ -146,7 +147,7 @@ def _convert(samples: Samples, file: SignalFile, leads: Sequence[Lead], signal: 
         members = [number for number, _ in group]
         wanted = [number for number in members if file.first + number in places]
         rows = [places[file.first + number] for number in wanted]
-        scales = Scales.of([leads[row] for row in rows], not_measured)
+        scales = Scales.of(tuple(leads[row] for row in rows), not_measured)
         within = slice(columns[members[0]].start, columns[members[-1]].stop)
         picked = [number - members[0] for number in wanted] if len(wanted) < len(members) else slice(None)
         into = slice(rows[0], rows[-1] + 1) if rows else slice(0)
@@ -185,8 +186,9 @@ class Scales:
     single: bool
 
     @classmethod
-    def of(cls, leads: Sequence[Lead], not_measured: int | None) -> Scales:
-        """The scales of `leads`, in the order of their rows."""
+    @lru_cache(maxsize=64)
+    def of(cls, leads: tuple[Lead, ...], not_measured: int | None) -> Scales:
+        """The scales of `leads`, in the order of their rows; an archive's records have the same ones."""
         gain = np.array([[lead.gain] for lead in leads])
         baseline = np.array([[float(lead.baseline)] for lead in leads])
         per_millivolt = np.array([[lead.per_millivolt] for lead in leads])
@@ -224,8 +226,6 @@ def _verify(sums: NDArray[np.int64], lines: Sequence[SignalLine], file: SignalFi
 
 def _align(row: NDArray[np.float32], skew: int, header_path: Path) -> None:
     """Move a lead that comes `skew` samples late in its file back into step; what it lacks at the end was not measured."""
-    if not skew:
-        return
     if skew >= row.size:
         raise RecordError(header_path, "a skew that is longer than the record", "correct the header")
     row[:-skew] = row[skew:]
