@@ -20,6 +20,7 @@ class RateReader:
     """Knows one thing, the heart rate, from the number of steep places in V2; texts know it by the words fast and slow."""
 
     rate, samples, leads, identity = 100.0, 1000, LEADS, "rate reader"
+    seen: tuple[str, ...] = ()
 
     def embed_ecgs(self, millivolts):
         slope = np.abs(np.diff(millivolts[:, 1:8].mean(axis=1), axis=1))
