@@ -14,6 +14,9 @@ from cmelt.sources.source import Source
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 
+#: Reasons that are told one by one; the most frequent come first.
+_MOST_REASONS = 20
+
 Rate = Annotated[float, typer.Option(help="Hz of the store; records are resampled to it.")]
 Splits = Annotated[
     list[Path] | None, typer.Option(help="A list of records with their split, as MERL publishes them; may be repeated.")
@@ -47,7 +50,7 @@ def ptb_xl(
         raise typer.BadParameter("PTB-XL has files at 100 and 500 Hz", param_hint="--rate")
     from cmelt.sources.ptb_xl import PtbXl
 
-    _prepare(PtbXl(str(folder), float(rate)), float(rate), store)
+    _prepare(PtbXl(_place(folder), float(rate)), float(rate), store)
 
 
 @app.command("mimic-iv-ecg")
@@ -64,7 +67,7 @@ def mimic_iv_ecg(
     """
     from cmelt.sources.mimic_iv_ecg import MimicIvEcg
 
-    _prepare(MimicIvEcg(str(folder), rate, None if splits is None else str(splits)), rate, store)
+    _prepare(MimicIvEcg(_place(folder), rate, None if splits is None else str(splits)), rate, store)
 
 
 @app.command("cinc2021")
@@ -86,7 +89,7 @@ def cinc2021(
     """
     from cmelt.sources.cinc2021 import Cinc2021
 
-    _prepare(Cinc2021(str(folder), rate, tuple(part or ()), str(ptb_xl_table or "")), rate, store)
+    _prepare(Cinc2021(_place(folder), rate, tuple(part or ()), str(ptb_xl_table or "")), rate, store)
 
 
 @app.command("cpsc2018")
@@ -103,7 +106,7 @@ def cpsc2018(
     """
     from cmelt.sources.cpsc2018 import Cpsc2018
 
-    _prepare(Cpsc2018(str(folder), rate, tuple(map(str, splits or ()))), rate, store)
+    _prepare(Cpsc2018(_place(folder), rate, tuple(map(str, splits or ()))), rate, store)
 
 
 @app.command("csn")
@@ -120,7 +123,7 @@ def csn(
     """
     from cmelt.sources.csn import Csn
 
-    _prepare(Csn(str(folder), rate, tuple(map(str, splits or ()))), rate, store)
+    _prepare(Csn(_place(folder), rate, tuple(map(str, splits or ()))), rate, store)
 
 
 @app.command("code-15")
@@ -136,7 +139,7 @@ def code_15(
     """
     from cmelt.sources.code_15 import Code15
 
-    _prepare(Code15(str(folder), rate), rate, store)
+    _prepare(Code15(_place(folder), rate), rate, store)
 
 
 @app.command("code-test")
@@ -152,7 +155,7 @@ def code_test(
     """
     from cmelt.sources.code_test import CodeTest
 
-    _prepare(CodeTest(str(folder), rate), rate, store)
+    _prepare(CodeTest(_place(folder), rate), rate, store)
 
 
 @app.command("ludb")
@@ -168,7 +171,7 @@ def ludb(
     """
     from cmelt.sources.ludb import Ludb
 
-    _prepare(Ludb(str(folder), rate), rate, store)
+    _prepare(Ludb(_place(folder), rate), rate, store)
 
 
 @app.command()
@@ -194,7 +197,7 @@ def folder(
     from cmelt.sources.folder import Folder
 
     leads = None if file_leads is None else tuple(lead.strip() for lead in file_leads.split(","))
-    source = Folder(str(tree), None if table is None else str(table), rate, file_rate, file_unit, leads)
+    source = Folder(_place(tree), None if table is None else str(table), rate, file_rate, file_unit, leads)
     _prepare(source, rate, store)
 
 
@@ -214,6 +217,11 @@ def simulated(
     from cmelt.sources.simulated import Simulated
 
     _prepare(Simulated(records, patients, seed, rate, store.seconds), rate, store)
+
+
+def _place(folder: Path) -> str:
+    """Where `folder` is for every worker, wherever it was started."""
+    return str(folder.absolute())
 
 
 def _prepare(source: Source, rate: float, store: StoreOptions) -> None:
@@ -239,8 +247,10 @@ def _prepare(source: Source, rate: float, store: StoreOptions) -> None:
         say(f"{prepared.missing_files} rows of the table have no files in this copy")
     for warning in prepared.warnings:
         say(f"warning: {warning}")
-    for reason, count in prepared.reasons.items():
+    for reason, count in list(prepared.reasons.items())[:_MOST_REASONS]:
         say(f"left out {count}: {reason}")
+    if len(prepared.reasons) > _MOST_REASONS:
+        say(f"{len(prepared.reasons) - _MOST_REASONS} more reasons are in quarantine.jsonl")
     if store.as_json:
         print_json(asdict(prepared))
     else:
