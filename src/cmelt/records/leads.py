@@ -101,7 +101,7 @@ def check_limb_leads(signal: Signal, leads: Sequence[str]) -> LimbCheck:
             return LimbCheck(float("nan"), tuple(usable))
     stacked -= stacked.mean(axis=1, keepdims=True)  # the mean, since medians do not obey Einthoven
     gram = stacked @ stacked.T / stacked.shape[1]
-    error = _relation_error(gram, usable)
+    error = float(_relation_error(gram, usable))
     if error <= CONSISTENT_BELOW:
         return LimbCheck(error, tuple(usable))
     return LimbCheck(error, tuple(usable), *_explain(gram, usable))
@@ -117,15 +117,13 @@ def _carry_signal(rows: NDArray[np.float64]) -> NDArray[np.bool_]:
     return np.asarray((finite.sum(axis=1) * 2 > rows.shape[1]) & (spans > 0))
 
 
-def _relation_error(gram: NDArray[np.float64], leads: Sequence[str], order: Sequence[int] | None = None) -> float:
-    """Residual over RMS, from the second moments of the leads [k, k] alone; `order` reassigns names to rows."""
-    if order is not None:
-        gram = gram[np.ix_(order, order)]
-    outside = _outside(tuple(leads))
-    power = float(np.trace(gram))
+def _relation_error(gram: NDArray[np.float64], leads: Sequence[str]) -> NDArray[np.float64]:
+    """[...] residual over RMS, from the second moments of the leads alone [..., k, k]; NaN without power."""
+    power = np.trace(gram, axis1=-2, axis2=-1)
     # Every direction outside is one broken relation; scaled so that unrelated leads come out near the 140 % of the data page.
-    residual = float(np.trace(outside @ gram @ outside.T))
-    return float(np.sqrt(max(residual, 0.0) / power * len(leads) / max(len(leads) - 2, 1))) if power > 0 else float("nan")
+    residual = np.maximum((_outside(tuple(leads)) * gram).sum(axis=(-2, -1)), 0)
+    scale = len(leads) / max(len(leads) - 2, 1)
+    return np.sqrt(np.divide(residual * scale, power, out=np.full_like(power, np.nan), where=power > 0))
 
 
 @lru_cache(maxsize=64)
@@ -137,18 +135,24 @@ def _outside(leads: tuple[str, ...]) -> NDArray[np.float64]:
 
 def _explain(gram: NDArray[np.float64], leads: Sequence[str]) -> tuple[tuple[str, str] | None, str | None]:
     """The one exchange of two names, or one turned sign, that makes the leads agree."""
-    identity = list(range(len(leads)))
-    candidates: list[tuple[float, tuple[str, str] | None, str | None]] = []
-    for a, b in combinations(identity, 2):
-        order = identity.copy()
+    identity = np.arange(len(leads))
+    pairs = list(combinations(range(len(leads)), 2))
+    orders = np.tile(identity, (len(pairs), 1))
+    for order, (a, b) in zip(orders, pairs, strict=True):
         order[a], order[b] = b, a
-        candidates.append((_relation_error(gram, leads, order), (leads[a], leads[b]), None))
-    for a in identity:
-        sign = np.ones(len(leads))
-        sign[a] = -1
-        candidates.append((_relation_error(gram * np.outer(sign, sign), leads), None, leads[a]))
-    error, pair, turned = min(candidates, key=lambda candidate: candidate[0])
-    return (pair, turned) if error <= CONSISTENT_BELOW else (None, None)
+    signs = 1 - 2 * np.eye(len(leads))
+    errors = np.concatenate(
+        [
+            _relation_error(gram[orders[:, :, None], orders[:, None, :]], leads),
+            _relation_error(gram * signs[:, :, None] * signs[:, None, :], leads),
+        ]
+    )
+    best = int(np.argmin(errors))
+    if not errors[best] <= CONSISTENT_BELOW:
+        return None, None
+    if best < len(pairs):
+        return (leads[pairs[best][0]], leads[pairs[best][1]]), None
+    return None, leads[best - len(pairs)]
 
 
 def derive_limb_leads(record: Record) -> tuple[Record, tuple[str, ...]]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cmelt.records.record import Record
+from cmelt.records.record import Record, Signal
 
 #: Where a line is looked for: mains, and mains under a rate that is half or twice the true one.
 PLACES_HZ: tuple[int, ...] = (50, 60, 25, 30, 100, 120)
@@ -40,15 +41,33 @@ def mains_line(record: Record) -> Line | None:
     samples = min(record.signal.shape[1], int(_SECONDS * record.rate))
     if samples < _SHORTEST_SECONDS * record.rate:
         return None
-    part = record.signal[:, :samples]
-    if not np.isfinite(part).all():
-        part = np.where(np.isfinite(part), part, np.float32(0))
-    mixed = _mixtures(len(record.leads)) @ np.clip(part, -_LARGEST_MV, _LARGEST_MV)
-    mixed -= mixed.mean(axis=1, keepdims=True)
-    spectrum = np.fft.rfft(mixed * _window(samples), axis=1)
-    amplitude = np.sqrt((spectrum.real**2 + spectrum.imag**2).mean(axis=0)) * (4 / samples) * 1000  # µV of a sine
-    lines = [line for place in PLACES_HZ if (line := _line(amplitude, record.rate / samples, place)) is not None]
+    around = _around(samples, record.rate)
+    if not around.places:
+        return None
+    spectrum = np.fft.rfft(_mixed(record.signal[:, :samples]) * _window(samples), axis=1)[:, around.bins]
+    squares = np.add.reduce(spectrum.real**2 + spectrum.imag**2, axis=0).reshape(len(around.places), -1)
+    to_microvolts = 4 / samples * 1000 / np.sqrt(2)  # of a sine
+    peaks, beside = (
+        (np.sqrt(np.maximum.reduce(part, axis=1)) * to_microvolts).tolist()
+        for part in (squares[:, : around.within], squares[:, around.within :])
+    )
+    lines = [
+        Line(place, peak, peak / max(highest, 1e-6))
+        for place, peak, highest in zip(around.places, peaks, beside, strict=True)
+        if peak >= LEAST_MICROVOLTS and peak >= LEAST_CONTRAST * highest
+    ]
     return max(lines, key=lambda line: line.contrast, default=None)
+
+
+def _mixed(part: Signal) -> NDArray[np.float32]:
+    """[2, samples] two mixtures of the leads, their means taken off, gaps as zero."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        mixed = _mixtures(len(part)) @ part
+        if not np.vdot(mixed, mixed) < float(_LARGEST_MV) ** 2:
+            measured = np.where(np.isfinite(part), part, np.float32(0))
+            mixed = _mixtures(len(part)) @ np.clip(measured, -_LARGEST_MV, _LARGEST_MV)
+    mixed -= np.add.reduce(mixed, axis=1, keepdims=True) / np.float32(mixed.shape[1])
+    return np.asarray(mixed)
 
 
 @lru_cache(maxsize=8)
@@ -63,16 +82,28 @@ def _mixtures(leads: int) -> NDArray[np.float32]:
     return (signs / np.sqrt(leads)).astype(np.float32)
 
 
-def _line(amplitude: NDArray[np.float32], step: float, place: int) -> Line | None:
-    """The line at `place` Hz of a spectrum in steps of `step` Hz, if it stands out."""
-    if place + _BESIDE_HZ >= amplitude.size * step * 0.96:
-        return None
-    low, high = (round((place + by) / step) for by in (-_TOLERANCE_HZ, _TOLERANCE_HZ))
-    peak = float(amplitude[low : high + 1].max())
-    apart = max(round(0.5 / step), 3)
-    reach = round(_BESIDE_HZ / step)
-    beside = np.concatenate([amplitude[low - reach : low - apart], amplitude[high + apart + 1 : high + reach + 1]])
-    highest = float(beside.max()) if beside.size else peak
-    if peak < LEAST_MICROVOLTS or peak < LEAST_CONTRAST * highest:
-        return None
-    return Line(place, peak, peak / max(highest, 1e-6))
+@lru_cache(maxsize=16)
+def _around(samples: int, rate: float) -> _Around:
+    """Where in the spectrum of so many samples the places' lines can be, and what is beside them."""
+    step = rate / samples
+    apart, reach = max(round(0.5 / step), 3), round(_BESIDE_HZ / step)
+    places = tuple(place for place in PLACES_HZ if place + _BESIDE_HZ < (samples // 2 + 1) * step * 0.96)
+    ends = [[round((place + by) / step) for by in (-_TOLERANCE_HZ, _TOLERANCE_HZ)] for place in places]
+    within = max((high - low + 1 for low, high in ends), default=0)
+    bins = [
+        [
+            *(min(low + offset, high) for offset in range(within)),
+            *range(low - reach, low - apart),
+            *range(high + apart + 1, high + reach + 1),
+        ]
+        for low, high in ends
+    ]
+    return _Around(places, within, np.array(bins, dtype=np.int64).ravel())
+
+
+class _Around(NamedTuple):
+    """Bins of a spectrum, as many for each of `places`: first `within` in which the line may be, then those beside it."""
+
+    places: tuple[int, ...]
+    within: int
+    bins: NDArray[np.int64]

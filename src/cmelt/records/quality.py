@@ -16,6 +16,7 @@ from cmelt.records.mains import mains_line
 from cmelt.records.noise import NOISY_ABOVE, POOR_ABOVE, lead_noise, record_noise
 from cmelt.records.record import LEADS, Record, Signal, without_calibration
 from cmelt.records.reversal import NEEDED, exchanged_electrodes
+from cmelt.records.screens import may_be_clipped, surely_consistent, surely_moving
 from cmelt.records.stated_rate import suspected_rate
 from cmelt.records.stated_unit import suspected_unit
 
@@ -36,6 +37,9 @@ SHORT_SECONDS = 5.0
 SHORTEST_SECONDS_OF_BEATS = 3.0
 LOWEST_RATE_OF_BEATS = 40.0
 
+#: Each lead's lowest and highest sample; NaN or infinite where one is not measured.
+Ranges = tuple[NDArray[np.float32], NDArray[np.float32]]
+
 
 def is_flat(row: NDArray[np.float32]) -> bool:
     """Whether `row` [samples] carries nothing, a few single spikes apart (NaN is ignored)."""
@@ -52,13 +56,18 @@ def is_clipped(row: NDArray[np.float32], rate: float) -> bool:
     if finite.size == 0:
         return False
     middle = float(np.median(finite))
-    shortest = max(RAIL_SAMPLES, round(RAIL_SECONDS * rate))
+    shortest = _shortest_rail(rate)
     for rail in (float(finite.max()), float(finite.min())):
         height = abs(rail - middle)
         plateaus = [(start, stop) for start, stop in _runs(finite == rail) if stop - start >= shortest]
         if height >= RAIL_MV and any(_is_rail(finite, plateau, shortest, RAIL_JUMP * height) for plateau in plateaus):
             return True
     return False
+
+
+def _shortest_rail(rate: float) -> int:
+    """How many samples a rail is held at least."""
+    return max(RAIL_SAMPLES, round(RAIL_SECONDS * rate))
 
 
 def _is_rail(row: NDArray[np.float32], plateau: tuple[int, int], within: int, jump: float) -> bool:
@@ -91,24 +100,29 @@ def quality_flags(record: Record) -> tuple[str, ...]:
     stated rate seems twice the true one), "rate-suspect:÷2".
     """
     record = without_calibration(record)
-    flags, flat = _lead_flags(record)
+    ranges = np.minimum.reduce(record.signal, axis=1), np.maximum.reduce(record.signal, axis=1)
+    flags, flat = _lead_flags(record, ranges)
     flags += [f"missing:{lead}" for lead in LEADS if lead not in record.leads]
     flags += [f"derived:{lead}" for lead in record.derived]
     live = [lead for lead in record.leads if lead not in flat]
-    flags += duplicate_flags(record, live)
-    limb = limb_flags(record.signal, record.leads)
+    if len(set(zip(*(ends.tolist() for ends in ranges), strict=True))) < len(record.leads):  # copies have one range
+        flags += duplicate_flags(record, live)
+    limb = _limb_flags(record, ranges)
     flags += limb
     if record.seconds < SHORT_SECONDS:
         flags.append("short")
     return (*flags, *_beat_flags(record, live, bool(limb)))
 
 
-def _lead_flags(record: Record) -> tuple[list[str], set[str]]:
+def _lead_flags(record: Record, ranges: Ranges) -> tuple[list[str], set[str]]:
     """Flags of single leads, and the leads that are flat."""
+    finite = np.isfinite(ranges[0]) & np.isfinite(ranges[1])
+    moving = surely_moving(record.signal, FLAT_MV, SPIKE_SHARE)
+    held = may_be_clipped(record.signal, ranges, _shortest_rail(record.rate), RAIL_MV)
+    if finite.all() and moving.all() and not held.any():
+        return [], set()
     flags: list[str] = []
     flat: set[str] = set()
-    finite: NDArray[np.bool_] = np.asarray(np.isfinite(record.signal).all(axis=1), dtype=np.bool_)
-    moving, held = _surely_moving(record.signal), _hold_an_extreme(record.signal, record.rate)
     for row, lead in enumerate(record.leads):
         if not finite[row]:
             flags.append(f"nan:{lead}")
@@ -120,20 +134,12 @@ def _lead_flags(record: Record) -> tuple[list[str], set[str]]:
     return flags, flat
 
 
-def _surely_moving(signal: Signal) -> NDArray[np.bool_]:
-    """Leads [leads] that cannot be flat: the middle four fifths of every eighth sample span more than a flat lead does."""
-    few = signal[:, ::8]
-    low, high = few.shape[1] // 10, few.shape[1] - 1 - few.shape[1] // 10
-    ordered = np.partition(few, (low, high), axis=1)
-    return np.asarray(ordered[:, high] - ordered[:, low] > 2 * FLAT_MV) & (np.bool_(few.shape[1] > 50))
-
-
-def _hold_an_extreme(signal: Signal, rate: float) -> NDArray[np.bool_]:
-    """Leads [leads] that have their highest or lowest value as often as a rail needs."""
-    shortest = max(RAIL_SAMPLES, round(RAIL_SECONDS * rate))
-    at_top = np.count_nonzero(signal == signal.max(axis=1, keepdims=True), axis=1)
-    at_bottom = np.count_nonzero(signal == signal.min(axis=1, keepdims=True), axis=1)
-    return np.asarray(np.maximum(at_top, at_bottom) >= shortest)
+def _limb_flags(record: Record, ranges: Ranges) -> list[str]:
+    """`limb_flags` of `record`, mostly from a quick look."""
+    spans = ranges[1] - ranges[0]
+    if np.isfinite(spans).all() and (spans > 0).all() and surely_consistent(record.signal, record.leads):
+        return []
+    return limb_flags(record.signal, record.leads)
 
 
 def duplicate_flags(record: Record, live: Sequence[str]) -> list[str]:

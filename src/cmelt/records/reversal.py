@@ -8,10 +8,13 @@ the left leg's cannot be told: four of five such records look like somebody's ri
 
 from __future__ import annotations
 
+import math
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
-from cmelt.records.beats import Beats
+from cmelt.records.beats import Beats, stretch
 
 #: What must be there, each carrying something.
 NEEDED: tuple[str, ...] = ("I", "II", "V5", "V6")
@@ -40,8 +43,9 @@ def exchanged_electrodes(beats: Beats, rows: dict[str, int]) -> str:
     """
     if beats.cut.shape[1] < FEWEST_BEATS:
         return ""
-    arms = float(exchange_features(beats, rows, _FIRST) @ _ARMS_WEIGHTS + _ARMS_OFFSET)
-    leg = float(exchange_features(beats, rows, _SECOND) @ _LEG_WEIGHTS + _LEG_OFFSET)
+    waves = _waves(beats, rows)
+    arms = float(_features(waves, _FIRST) @ _ARMS_WEIGHTS + _ARMS_OFFSET)
+    leg = float(_features(waves, _SECOND) @ _LEG_WEIGHTS + _LEG_OFFSET)
     if leg > max(arms, LEG_ABOVE):
         return "right-arm/leg"
     return "arms" if arms > ARMS_ABOVE else ""
@@ -54,35 +58,48 @@ def exchange_features(beats: Beats, rows: dict[str, int], turned: int) -> NDArra
         turned: the limb lead that the exchange turns: 0 for I (arms), 1 for II (right arm and leg). It is looked at along V6 and
             V5, and its P, QRS and T are; so is the P wave of what changes places.
     """
-    first, second, v5, v6 = beats.middle[[rows[lead] for lead in NEEDED]].astype(np.float64)
-    beat = np.stack([first, second, second - first, v5, v6])
-    qrs, t, p = (_wave(beat, beats.time, *stretches) for stretches in _WAVES)
+    return _features(_waves(beats, rows), turned)
+
+
+def _features(waves: tuple[_Wave, ...], turned: int) -> NDArray[np.float64]:
+    qrs, t, p = waves
     # What the exchange changes of P: II against III for the arms, I with III for right arm and leg.
-    others = _net(p, _SECOND) - _net(p, _THIRD) if turned == _FIRST else _net(p, _FIRST) + _net(p, _THIRD)
+    others = p.net[_SECOND] - p.net[_THIRD] if turned == _FIRST else p.net[_FIRST] + p.net[_THIRD]
     return np.array(
         [
-            _along(qrs, turned, _V6), _along(qrs, turned, _V5), _along(t, turned, _V6), _along(t, turned, _V5),
-            _along(p, turned, _V6), _net(p, turned), others, _net(qrs, turned), _net(t, turned),
+            qrs.along[_V6][turned], qrs.along[_V5][turned], t.along[_V6][turned], t.along[_V5][turned],
+            p.along[_V6][turned], p.net[turned], others, qrs.net[turned], t.net[turned],
         ]
     )  # fmt: skip
 
 
-def _wave(
-    beat: NDArray[np.float64], time: NDArray[np.float64], level: tuple[float, float], part: tuple[float, float]
-) -> NDArray[np.float64]:
-    """`part` of the leads (s), against their mean in `level` (s)."""
-    at = (time >= level[0]) & (time < level[1])
-    within = (time >= part[0]) & (time < part[1])
-    return np.asarray(beat[:, within] - beat[:, at].mean(axis=1, keepdims=True))
+def _waves(beats: Beats, rows: dict[str, int]) -> tuple[_Wave, ...]:
+    """QRS, T and P of the middle beat."""
+    first, second, v5, v6 = (rows[lead] for lead in NEEDED)
+    beat = beats.middle[[first, second, second, v5, v6]].astype(np.float64)
+    beat[_THIRD] -= beat[_FIRST]
+    return tuple(_wave(beat, stretch(beats.rate, *level), stretch(beats.rate, *part)) for level, part in _WAVES)
 
 
-def _along(wave: NDArray[np.float64], lead: int, other: int) -> float:
-    """The correlation of a limb lead with a chest lead, times the limb lead's share of the largest limb lead's size."""
-    sizes = np.sqrt((wave**2).sum(axis=1)) + 1e-6
-    return float(wave[lead] @ wave[other] / (sizes[other] * sizes[:3].max()))
+def _wave(beat: NDArray[np.float64], level: slice, part: slice) -> _Wave:
+    """The `part` of `beat` [leads, samples] against its mean in `level`."""
+    within = beat[:, level]
+    wave = beat[:, part] - np.add.reduce(within, axis=1, keepdims=True) / within.shape[1]
+    products = wave @ wave.T
+    sizes = np.sqrt(products.diagonal())
+    largest = float(np.maximum.reduce(sizes[:3]))
+    along = products / ((sizes + 1e-6) * (largest + 1e-6))[:, None]
+    net = np.add.reduce(wave, axis=1) / (math.sqrt(wave.shape[1]) * (largest + 1e-3))
+    return _Wave(along.tolist(), net.tolist())
 
 
-def _net(wave: NDArray[np.float64], lead: int) -> float:
-    """The area of a limb lead's wave over the largest limb lead's size."""
-    largest = np.sqrt((wave[:3] ** 2).sum(axis=1)).max() + 1e-3
-    return float(wave[lead].sum() / (np.sqrt(wave.shape[1]) * largest))
+class _Wave(NamedTuple):
+    """A wave of the middle beat in the leads I, II, III, V5, V6.
+
+    Attributes:
+        along: [chest lead][limb lead] their correlation, times the limb lead's share of the largest one's size.
+        net: the lead's area over the largest limb lead's size.
+    """
+
+    along: list[list[float]]
+    net: list[float]

@@ -5,10 +5,13 @@ A heart at 150 beats a minute is nothing strange, nor is a QRS of 60 ms: both, w
 
 from __future__ import annotations
 
+import math
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
-from cmelt.records.beats import Beats
+from cmelt.records.beats import Beats, beat_time
 from cmelt.records.mains import Line
 
 FEWEST_BEATS = 3
@@ -48,27 +51,44 @@ def suspected_rate(beats: Beats, line: Line | None) -> str:
 
 def rate_features(beats: Beats) -> NDArray[np.float64]:
     """Eight logarithms of durations (s) and of how fast the signal forgets itself; a wrong rate shifts most of them."""
-    time, beat = beats.time, beats.middle.astype(np.float64)
-    speed = np.sqrt((np.diff(beat, axis=1) ** 2).sum(axis=0))
-    speed = np.clip(speed - np.partition(speed, speed.size // 5)[speed.size // 5], 0, None)
-    between = time[:-1] + 0.5 / beats.rate
-    near = np.abs(between) < 0.12
-    centre = (speed[near] * between[near]).sum() / max(speed[near].sum(), 1e-9)
-    width = np.sqrt((speed[near] ** 2 * (between[near] - centre) ** 2).sum() / max((speed[near] ** 2).sum(), 1e-12))
-    wide = np.count_nonzero(speed[near] > 0.25 * speed[near].max()) / beats.rate
+    beat = beats.middle.astype(np.float64)
+    width, wide = _qrs_widths(beat, beats.rate)
     interval = beats.interval
-    return np.array(
-        [np.log(interval), np.log(width + 1e-3), np.log(_t_time(beat, time, interval)), *_forgetting(beats), np.log(wide + 1e-3)]
-    )
+    durations = np.log([interval, width + 1e-3, _t_time(beat, beats.rate, interval), wide + 1e-3])
+    return np.concatenate([durations[:3], _forgetting(beats), durations[3:]])
 
 
-def _t_time(beat: NDArray[np.float64], time: NDArray[np.float64], interval: float) -> float:
+def _qrs_widths(beat: NDArray[np.float64], rate: float) -> tuple[float, float]:
+    """How far around QRS all leads' speed spreads, and how long it is above a quarter of its highest (s)."""
+    steps = beat[:, 1:] - beat[:, :-1]
+    speed = np.sqrt(np.add.reduce(steps * steps, axis=0))
+    slow = np.sort(speed)[speed.size // 5]
+    near, time = _near_qrs(rate)
+    speed = np.maximum(speed[near] - slow, 0)
+    squares = speed * speed
+    centre = float(speed @ time) / max(float(np.add.reduce(speed)), 1e-9)
+    spread = float(squares @ (time - centre) ** 2) / max(float(np.add.reduce(squares)), 1e-12)
+    return math.sqrt(spread), np.count_nonzero(speed > 0.25 * np.maximum.reduce(speed)) / rate
+
+
+@lru_cache(maxsize=16)
+def _near_qrs(rate: float) -> tuple[slice, NDArray[np.float64]]:
+    """Which steps between a beat's samples are within 0.12 s of QRS, and when they are (s)."""
+    between = beat_time(rate)[:-1] + 0.5 / rate
+    near = np.flatnonzero(np.abs(between) < 0.12)
+    return slice(int(near[0]), int(near[-1]) + 1), between[near]
+
+
+def _t_time(beat: NDArray[np.float64], rate: float, interval: float) -> float:
     """Where the middle of the T wave is, s after QRS."""
-    level = (time > -0.09) & (time < -0.05)
-    size = ((beat - beat[:, level].mean(axis=1, keepdims=True)) ** 2).sum(axis=0)
-    within = (time > 0.1) & (time < max(min(0.5, 0.75 * interval), 0.14))
-    total = float(size[within].sum())
-    return float((time[within] * size[within]).sum() / total) if total > 0 else 0.1
+    time = beat_time(rate)
+    first, last = np.searchsorted(time, (-0.09, 0.1), side="right")  # both ends are left out
+    level = beat[:, first : np.searchsorted(time, -0.05)]
+    end = np.searchsorted(time, max(min(0.5, 0.75 * interval), 0.14))
+    wave = beat[:, last:end] - np.add.reduce(level, axis=1, keepdims=True) / level.shape[1]
+    size = np.add.reduce(wave * wave, axis=0)
+    total = float(np.add.reduce(size))
+    return float(time[last:end] @ size) / total if total > 0 else 0.1
 
 
 def _forgetting(beats: Beats) -> NDArray[np.float64]:
@@ -80,7 +100,8 @@ def _forgetting(beats: Beats) -> NDArray[np.float64]:
         if part > 1e-6:
             change += part * (_change(beats.signal, int(whole) + 1) - change)
         changes.append(change)
-    return np.asarray(np.diff(np.log(np.array(changes) + 1e-9)))
+    logarithms = np.log(np.array(changes) + 1e-9)
+    return np.asarray(logarithms[1:] - logarithms[:-1])
 
 
 def _change(signal: NDArray[np.float32], lag: int) -> float:

@@ -17,7 +17,7 @@ def suspected_unit(beats: Beats) -> bool:
     if beats.cut.shape[1] < 3:
         return False
     middle = beats.middle
-    height = float(np.ptp(middle, axis=1).max(initial=0))
+    height = float(np.maximum.reduce(np.maximum.reduce(middle, axis=1) - np.minimum.reduce(middle, axis=1)))
     if not 0 < height < SMALLEST_MV:
         return False
     level = middle.mean(axis=1, keepdims=True)

@@ -1,0 +1,127 @@
+"""Quick looks never contradict the slow truths that they spare."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from cmelt.records.beats import _averages, _averages_with_gaps, _highest_within
+from cmelt.records.leads import check_limb_leads
+from cmelt.records.quality import (
+    FLAT_MV,
+    RAIL_MV,
+    SPIKE_SHARE,
+    _shortest_rail,
+    duplicate_flags,
+    is_clipped,
+    is_flat,
+    limb_flags,
+    quality_flags,
+)
+from cmelt.records.readers import read_ecg
+from cmelt.records.record import LEADS, Record, Signal
+from cmelt.records.screens import may_be_clipped, surely_consistent, surely_moving
+from cmelt.simulation import simulate
+
+
+def ranges(signal: Signal) -> tuple[np.ndarray, np.ndarray]:
+    return signal.min(axis=1), signal.max(axis=1)
+
+
+def altered(record: Record, rng: np.random.Generator) -> list[Record]:
+    """The record as it is, and with each fault that a screen could overlook."""
+    signal = record.signal
+    low = (signal * np.float32(0.02 * 2 ** rng.uniform(-3, 3))).astype(np.float32)
+    spikes = np.zeros_like(signal)
+    spikes[:, rng.choice(signal.shape[1], round(rng.uniform(0.002, 0.03) * signal.shape[1]), replace=False)] = 0.5
+    drift = np.sin(np.linspace(0, 20, signal.shape[1]) + rng.uniform(0, 6)).astype(np.float32)
+    rail = np.clip(signal + drift, -1.1, np.float32(rng.uniform(0.9, 2)))
+    scaled = signal.copy()
+    scaled[rng.integers(6)] *= np.float32(rng.uniform(0.8, 1.0))
+    swapped = signal[[*rng.permutation(6), *range(6, 12)]]
+    copied = signal.copy()
+    copied[8] = copied[7]
+    near = copied.copy()
+    near[8, 5] += np.float32(1e-3)
+    away = signal + np.float32(rng.uniform(-20, 20))
+    gap = signal.copy()
+    gap[3, 40:400] = np.nan
+    return [Record(part, record.rate, LEADS) for part in (signal, low, spikes, rail, scaled, swapped, copied, near, away, gap)]
+
+
+def disagreement(record: Record) -> str:
+    """What a screen said that its truth does not; "" where they agree."""
+    signal, rate = record.signal, record.rate
+    moving = surely_moving(signal, FLAT_MV, SPIKE_SHARE)
+    clipped = may_be_clipped(signal, ranges(signal), _shortest_rail(rate), RAIL_MV)
+    for row, lead in enumerate(signal):
+        if np.isfinite(lead).all() and (moving[row] and is_flat(lead)):
+            return f"{LEADS[row]} moves and is flat"
+        if np.isfinite(lead).all() and (not clipped[row] and is_clipped(lead, rate)):
+            return f"{LEADS[row]} is clipped and cannot be"
+    if np.isfinite(signal).all() and surely_consistent(signal, LEADS) and not check_limb_leads(signal, LEADS).consistent:
+        return "consistent and not"
+    flags = [flag for flag in quality_flags(record) if flag.startswith(("limb-", "duplicated"))]
+    live = [lead for lead, row in zip(LEADS, signal, strict=True) if not is_flat(row)]
+    truth = duplicate_flags(record, live) + limb_flags(signal, LEADS)
+    return "" if flags == truth else f"{flags}, not {truth}"
+
+
+@pytest.mark.parametrize("rate", [100, 250, 500])
+def test_screens_agree_with_their_truths_on_simulated_hearts_and_faults(rate):
+    rng = np.random.default_rng(rate)
+    for seed in range(12):
+        assert [disagreement(record) for record in altered(simulate(seed, rate=rate), rng)] == [""] * 10
+
+
+@pytest.mark.parametrize(("folder", "rate"), [("records100/01000", 100), ("records500/01000", 500)])
+def test_screens_agree_with_their_truths_on_real_records(data_dir, folder, rate):
+    rng = np.random.default_rng(rate)
+    for path in sorted((data_dir / "ptb-xl" / folder).glob("*.hea"))[:25]:
+        assert [disagreement(record) for record in altered(read_ecg(path), rng)] == [""] * 10
+
+
+def test_screens_settle_the_common_case():
+    records = [simulate(seed, rate=500) for seed in range(40)]
+    assert np.mean([surely_moving(record.signal, FLAT_MV, SPIKE_SHARE).all() for record in records]) > 0.9
+    assert np.mean([surely_consistent(record.signal, LEADS) for record in records]) > 0.9
+    assert np.mean([may_be_clipped(record.signal, ranges(record.signal), 10, RAIL_MV).any() for record in records]) < 0.1
+
+
+def test_screens_leave_open_what_float32_cannot_tell():
+    signal = simulate(3, rate=500).signal
+    assert surely_consistent(signal, LEADS)
+    assert not surely_consistent(signal + np.float32(1e4), LEADS)
+    assert not surely_consistent((signal * np.float32(1e20)).astype(np.float32), LEADS)
+    assert not surely_consistent(signal[[0, 1, *range(6, 12)]], ("I", "II", *LEADS[6:]))
+
+
+def test_limb_leads_in_any_order_and_number_are_screened_alike():
+    signal = simulate(3, rate=500).signal
+    for order in ([11, 5, 0, 1], [2, 7, 1, 0, 8], [0, 1, 2, 3, 4, 5], [*range(11, -1, -1)]):
+        assert surely_consistent(signal[order], tuple(LEADS[row] for row in order))
+        assert not surely_consistent(signal[[*order[1:], order[0]]], tuple(LEADS[row] for row in order))
+
+
+@pytest.mark.parametrize(
+    ("leads", "samples", "block"), [(12, 5000, 5), (3, 2571, 2), (1, 30, 10), (12, 1000, 1), (5, 7 * 80, 80)]
+)
+def test_averages_by_matrix_are_averages(leads, samples, block):
+    part = np.random.default_rng(0).normal(size=(leads, samples // block * block)).astype(np.float32)
+    fast, slow = _averages(part, block), _averages_with_gaps(part, block)
+    assert np.allclose(fast - fast.mean(axis=1, keepdims=True), slow, atol=1e-5)
+
+
+def test_a_gap_is_zero_and_its_neighbours_are_not():
+    part = np.random.default_rng(0).normal(size=(12, 5000)).astype(np.float32)
+    part[2, 1000:1250] = np.nan
+    slow = _averages_with_gaps(part, 5)
+    assert not slow[2, 200:250].any()
+    assert slow[2, [199, 250]].all()
+
+
+def test_the_highest_within_reach_is_the_highest_of_each_window():
+    values = np.random.default_rng(0).random(300)
+    for reach in (1, 2, 7, 20, 40):
+        slow = [values[max(at - reach, 0) : at + reach + 1].max() for at in range(values.size)]
+        assert (_highest_within(values, reach) == slow).all()
