@@ -180,6 +180,37 @@ def test_a_signal_file_that_is_a_link_out_of_the_folder(header, target):
     assert "root:" not in str(error)
 
 
+@pytest.mark.parametrize("names", [("r.hea", "r.dat"), ("r.hea", "s0.hea", "s0.dat")], ids=["one segment", "several"])
+def test_header_and_signal_file_may_both_be_links_out_of_the_folder(tmp_path, names):
+    """git-annex, DataLad and the caches of hubs keep contents by their hash, elsewhere, and lay out a tree of links."""
+    (tmp_path / "tree").mkdir()
+    write_wfdb(tmp_path / "written" / names[-1].removesuffix(".dat"), heart())
+    if len(names) > 2:
+        (tmp_path / "written" / "r.hea").write_text(f"r/1 12 100\ns0 {heart().shape[1]}\n")
+    for name in names:
+        content = tmp_path / "contents" / name.encode().hex() / "SHA256E"
+        content.parent.mkdir(parents=True)
+        (tmp_path / "written" / name).rename(content)
+        (tmp_path / "tree" / name).symlink_to(content)
+    through_links = read_ecg(tmp_path / "tree" / "r")
+    assert np.abs(through_links.signal - heart()).max() < 0.001
+
+
+def test_a_header_that_is_a_link_within_its_folder_opens_no_other(header):
+    write_wfdb(header.parent.parent / "other" / "r", heart())
+    header.rename(header.with_name("content"))
+    header.symlink_to("content")
+    header.with_suffix(".dat").unlink()
+    header.with_suffix(".dat").symlink_to("../other/r.dat")
+    refused(header, match="leads out")
+
+
+def test_a_signal_file_that_is_a_link_to_itself(header):
+    header.with_suffix(".dat").unlink()
+    header.with_suffix(".dat").symlink_to("r.dat")
+    refused(header, match="cannot be read")
+
+
 def test_a_record_as_large_as_is_read_takes_bounded_memory(tmp_path):
     frames = (1 << 25) // 12
     steps = np.zeros((12, frames), dtype="<i2")

@@ -104,7 +104,11 @@ def _file_of(root: Path, place: str) -> Path:
         RecordError: several files are so named.
     """
     path = root / place
-    if os.path.exists(path) or os.path.exists(f"{path}.hea") or not path.parent.is_dir():
+    if os.path.exists(path):
+        return path
+    if os.path.exists(f"{path}.hea"):
+        return Path(f"{path}.hea")
+    if not path.parent.is_dir():
         return path
     named_so = sorted(other for other in path.parent.glob(f"{_escaped(path.name)}.*") if other.is_file())
     if len(named_so) > 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -135,10 +136,14 @@ def _signal_file(name: str, first: int, lines: tuple[SignalLine, ...], header_pa
 
 
 def refuse_way_out(path: Path, header_path: Path) -> None:
-    """Refuse a link that leads out of the header's folder, unless the header is a link itself: git-annex, DataLad and the caches
-    of hubs lay out both so."""
-    if path.resolve().parent != header_path.parent.resolve() and not header_path.is_symlink():
+    """Refuse the link `path` where it leads out of the header's folder, unless the header is such a link as well: git-annex,
+    DataLad and the caches of hubs lay out both so."""
+    if _leads_out(path) and not _leads_out(header_path):
         raise RecordError(path, "is a link that leads out of the header's folder", "put the file itself beside its header")
+
+
+def _leads_out(path: Path) -> bool:
+    return path.is_symlink() and os.path.dirname(os.path.realpath(path)) != os.path.realpath(path.parent)
 
 
 def _content(file: SignalFile, frames: int) -> Bytes:
@@ -159,7 +164,7 @@ def _content(file: SignalFile, frames: int) -> Bytes:
             stream.seek(start)
             # Into the array at once: half the time of np.fromfile. A read may give less than is there.
             held = 0
-            while held < content.size and (more := stream.readinto(content[held:])):
+            while held < content.size and (more := stream.readinto(content[held:].data)):
                 held += more
             complete = held == content.size and not stream.read(1)
     except (OSError, OverflowError) as error:

@@ -129,6 +129,8 @@ def _names(lines: Sequence[SignalLine], options: ReadOptions, where: str) -> tup
     if not any(stated) or options.leads is not None:
         return settle_leads(stated if any(stated) else None, options, len(lines), where)
     named = [name or f"signal {place}" for place, name in enumerate(stated)]
+    if len(set(named)) == len(named):
+        return tuple(named)
     times: Counter[str] = Counter()
     for place, name in enumerate(named):
         times[name] += 1
