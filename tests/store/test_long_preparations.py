@@ -182,16 +182,17 @@ def test_killed_again_and_again_at_any_moment_it_ends_with_the_same_bytes(tmp_pa
     folder = write_ptb_xl(tmp_path / "source", 300)
     command = [sys.executable, "-m", "cmelt.cli", "prepare", "ptb-xl", str(folder), "--out", str(tmp_path / "killed"), "--json"]
     command += ["--shard-records", "10", "--workers", "2"]
-    rng, kills = random.Random(5), 0
-    while not (tmp_path / "killed").exists() and kills < 40:
+    receipts, kills = tmp_path / ".killed.preparing" / "receipts", 0
+    # After so many shards, in whatever it is doing then; and once before the first.
+    for shards in [0, *sorted(random.Random(5).sample(range(1, 29), 6)), 1000]:
         with subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-            try:
-                process.wait(0.3 + 2.5 * rng.random() * (1 + kills / 10))
-            except subprocess.TimeoutExpired:
+            while process.poll() is None and len(list(receipts.glob("*.json"))) < shards:
+                time.sleep(0.005)
+            if process.poll() is None:
                 process.send_signal(signal.SIGKILL)
                 kills += 1
         time.sleep(0.2)  # its workers go with it
-    assert kills >= 2
+    assert kills >= 4
     prepare_store(PtbXl(str(folder)), tmp_path / "whole", replace(SETTINGS, seconds=10.0), shard_records=10)
     assert tree_of(tmp_path / "killed") == tree_of(tmp_path / "whole")
 
