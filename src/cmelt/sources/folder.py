@@ -77,7 +77,7 @@ class Folder:
         """The signal of `entry`; what the table says goes before what the file says."""
         options = ReadOptions(True, self.file_rate, self.file_unit, self.file_leads)
         try:
-            record = read_ecg(_file_of(Path(self.folder), entry.place), options)
+            record = read_ecg(_file_of(self.folder, entry.place), options)
         except RecordError as error:
             raise RecordError(entry.place, error.fault, error.remedy) from error
         return replace(
@@ -97,18 +97,17 @@ class Folder:
         return file_stamp(stem, *(stem + suffix for suffix in (".hea", ".dat", ".mat", ".dat.gz")))
 
 
-def _file_of(root: Path, place: str) -> Path:
+def _file_of(root: str, place: str) -> Path:
     """The file that a table's `place` means: that very path, a WFDB record, or the one file with some extension.
 
     Raises:
         RecordError: several files are so named.
     """
-    path = root / place
-    if os.path.exists(path):
-        return path
-    if os.path.exists(f"{path}.hea"):
-        return Path(f"{path}.hea")
-    if not path.parent.is_dir():
+    named = os.path.join(root, place)
+    if not os.path.exists(named) and os.path.exists(f"{named}.hea"):
+        return Path(f"{named}.hea")
+    path = Path(named)
+    if os.path.exists(named) or not path.parent.is_dir():
         return path
     named_so = sorted(other for other in path.parent.glob(f"{_escaped(path.name)}.*") if other.is_file())
     if len(named_so) > 1:

@@ -47,7 +47,7 @@ def read_ecg(path: str | Path, options: ReadOptions = NOTHING_GIVEN) -> Record:
     Raises:
         RecordError: no such file, no format that we know, or a file that is not what it says.
     """
-    named = _existing(Path(path))
+    named = _existing(path if isinstance(path, Path) else Path(path))
     head = _head(named)
     reader = _reader_of(named, head)
     if reader is not None:

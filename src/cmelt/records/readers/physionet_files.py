@@ -6,6 +6,7 @@ import os
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate, groupby
 from pathlib import Path
 from typing import NoReturn
@@ -47,7 +48,7 @@ class SignalFile:
         """The storage format, which all signals of a file share."""
         return self.lines[0].format
 
-    @property
+    @cached_property
     def per_frame(self) -> int:
         """Values in a frame, of all its signals together."""
         return sum(line.per_frame for line in self.lines)
@@ -119,7 +120,8 @@ def _signal_file(name: str, first: int, lines: tuple[SignalLine, ...], header_pa
     # The first signal of a file may speak for the others, as its offset does in the reference reader.
     if any(line.format != number or line.offset not in (0, lines[0].offset) for line in lines):
         raise RecordError(header_path, "a signal file is announced in two formats", "correct the header")
-    for path, packed in ((header_path.with_name(name), False), (header_path.with_name(name + ".gz"), True)):
+    for ending in ("", ".gz"):
+        path = header_path.with_name(name + ending)
         try:
             status = path.lstat()
             if stat.S_ISLNK(status.st_mode):
@@ -131,7 +133,7 @@ def _signal_file(name: str, first: int, lines: tuple[SignalLine, ...], header_pa
             raise RecordError(path, f"cannot be read: {error.strerror}", "check its permissions") from error
         if not stat.S_ISREG(status.st_mode):
             raise RecordError(path, "the header's signal file is no plain file", "fetch it")
-        return SignalFile(path, status.st_size, packed or name.endswith(".gz"), first, lines, lines[0].offset)
+        return SignalFile(path, status.st_size, path.name.endswith(".gz"), first, lines, lines[0].offset)
     raise RecordError(header_path.with_name(name), "the header's signal file is not there", "fetch it")
 
 
