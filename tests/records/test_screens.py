@@ -24,8 +24,8 @@ from cmelt.records.screens import may_be_clipped, surely_consistent, surely_movi
 from cmelt.simulation import simulate
 
 
-def ranges(signal: Signal) -> tuple[np.ndarray, np.ndarray]:
-    return signal.min(axis=1), signal.max(axis=1)
+def ranges(signal: Signal) -> np.ndarray:
+    return np.stack([signal.min(axis=1), signal.max(axis=1)])
 
 
 def altered(record: Record, rng: np.random.Generator) -> list[Record]:

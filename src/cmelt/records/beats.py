@@ -150,14 +150,12 @@ def _peaks(signal: Signal, rate: float) -> NDArray[np.int64]:
     slopes = np.abs(signal[:, 2:] - signal[:, :-2])
     few = np.sort(slopes[:, ::3], axis=1)
     usual = few[:, int(0.96 * few.shape[1])]
-    live = usual > 0
-    if not live.any():
+    if not np.minimum.reduce(usual) > 0:
+        slopes, usual = slopes[usual > 0], usual[usual > 0]
+    if usual.size == 0:
         return none
-    if not live.all():
-        slopes, usual = slopes[live], usual[live]
-    slopes /= usual[:, None]
-    np.minimum(slopes, 3, out=slopes)
-    steepness = _smoothed(np.add.reduce(slopes, axis=0) / np.float32(len(slopes)), round(_QRS_SECONDS * rate))
+    np.minimum(slopes, 3 * usual[:, None], out=slopes)
+    steepness = _smoothed((1 / (usual * usual.size)) @ slopes, round(_QRS_SECONDS * rate))
     peaks = np.flatnonzero((steepness == _highest_within(steepness, reach)) & (steepness > 0))
     if peaks.size < 2:
         return peaks + 1

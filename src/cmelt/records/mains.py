@@ -66,7 +66,7 @@ def _mixed(part: Signal) -> NDArray[np.float32]:
         if not np.vdot(mixed, mixed) < float(_LARGEST_MV) ** 2:
             measured = np.where(np.isfinite(part), part, np.float32(0))
             mixed = _mixtures(len(part)) @ np.clip(measured, -_LARGEST_MV, _LARGEST_MV)
-    mixed -= np.add.reduce(mixed, axis=1, keepdims=True) / np.float32(mixed.shape[1])
+    mixed -= (mixed @ np.full(mixed.shape[1], 1 / mixed.shape[1], np.float32))[:, None]
     return np.asarray(mixed)
 
 
@@ -90,15 +90,11 @@ def _around(samples: int, rate: float) -> _Around:
     places = tuple(place for place in PLACES_HZ if place + _BESIDE_HZ < (samples // 2 + 1) * step * 0.96)
     ends = [[round((place + by) / step) for by in (-_TOLERANCE_HZ, _TOLERANCE_HZ)] for place in places]
     within = max((high - low + 1 for low, high in ends), default=0)
-    bins = [
-        [
-            *(min(low + offset, high) for offset in range(within)),
-            *range(low - reach, low - apart),
-            *range(high + apart + 1, high + reach + 1),
-        ]
-        for low, high in ends
-    ]
-    return _Around(places, within, np.array(bins, dtype=np.int64).ravel())
+    bins: list[int] = []
+    for low, high in ends:
+        bins += [min(low + offset, high) for offset in range(within)]
+        bins += [*range(low - reach, low - apart), *range(high + apart + 1, high + reach + 1)]
+    return _Around(places, within, np.array(bins, dtype=np.int64))
 
 
 class _Around(NamedTuple):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -31,8 +33,8 @@ def lead_noise(beats: Beats) -> NDArray[np.float64]:
 
 def record_noise(scores: NDArray[np.float64]) -> float:
     """The score of a record from those of its leads."""
-    highest = float(scores.max())
-    return highest + float(np.log(np.exp(scores - highest).sum()))
+    highest = float(np.maximum.reduce(scores))
+    return highest + math.log(sum(math.exp(score - highest) for score in scores.tolist()))
 
 
 def noise_features(beats: Beats) -> NDArray[np.float64]:
@@ -63,8 +65,8 @@ def _trembling(signal: Signal, rate: float) -> NDArray[np.float32]:
     bends = signal[:, 1:-1:2] * np.float32(-2)
     bends += signal[:, 2::2]
     bends += signal[:, :-2:2]
-    ordered = np.sort(np.abs(bends, out=bends), axis=1)
-    return np.asarray(ordered[:, int(0.75 * bends.shape[1])] * np.float32((rate / 100) ** 2))
+    np.abs(bends, out=bends).sort(axis=1)
+    return np.asarray(bends[:, int(0.75 * bends.shape[1])] * np.float32((rate / 100) ** 2))
 
 
 def _quiet(signal: Signal, long: int) -> NDArray[np.float64]:

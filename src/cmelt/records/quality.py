@@ -16,7 +16,7 @@ from cmelt.records.mains import mains_line
 from cmelt.records.noise import NOISY_ABOVE, POOR_ABOVE, lead_noise, record_noise
 from cmelt.records.record import LEADS, Record, Signal, without_calibration
 from cmelt.records.reversal import NEEDED, exchanged_electrodes
-from cmelt.records.screens import may_be_clipped, surely_consistent, surely_moving
+from cmelt.records.screens import Ranges, may_be_clipped, surely_consistent, surely_moving
 from cmelt.records.stated_rate import suspected_rate
 from cmelt.records.stated_unit import suspected_unit
 
@@ -36,9 +36,6 @@ SHORT_SECONDS = 5.0
 #: Below these, beats and noise are not judged (s, Hz).
 SHORTEST_SECONDS_OF_BEATS = 3.0
 LOWEST_RATE_OF_BEATS = 40.0
-
-#: Each lead's lowest and highest sample; NaN or infinite where one is not measured.
-Ranges = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
 def is_flat(row: NDArray[np.float32]) -> bool:
@@ -100,12 +97,12 @@ def quality_flags(record: Record) -> tuple[str, ...]:
     stated rate seems twice the true one), "rate-suspect:÷2".
     """
     record = without_calibration(record)
-    ranges = np.minimum.reduce(record.signal, axis=1), np.maximum.reduce(record.signal, axis=1)
+    ranges = np.array([np.minimum.reduce(record.signal, axis=1), np.maximum.reduce(record.signal, axis=1)])
     flags, flat = _lead_flags(record, ranges)
     flags += [f"missing:{lead}" for lead in LEADS if lead not in record.leads]
     flags += [f"derived:{lead}" for lead in record.derived]
     live = [lead for lead in record.leads if lead not in flat]
-    if len(set(zip(*(ends.tolist() for ends in ranges), strict=True))) < len(record.leads):  # copies have one range
+    if len(set(zip(*ranges.tolist(), strict=True))) < len(record.leads):  # copies have one range
         flags += duplicate_flags(record, live)
     limb = _limb_flags(record, ranges)
     flags += limb
@@ -116,7 +113,7 @@ def quality_flags(record: Record) -> tuple[str, ...]:
 
 def _lead_flags(record: Record, ranges: Ranges) -> tuple[list[str], set[str]]:
     """Flags of single leads, and the leads that are flat."""
-    finite = np.isfinite(ranges[0]) & np.isfinite(ranges[1])
+    finite = np.logical_and.reduce(np.isfinite(ranges))
     moving = surely_moving(record.signal, FLAT_MV, SPIKE_SHARE)
     held = may_be_clipped(record.signal, ranges, _shortest_rail(record.rate), RAIL_MV)
     if finite.all() and moving.all() and not held.any():
@@ -136,8 +133,7 @@ def _lead_flags(record: Record, ranges: Ranges) -> tuple[list[str], set[str]]:
 
 def _limb_flags(record: Record, ranges: Ranges) -> list[str]:
     """`limb_flags` of `record`, mostly from a quick look."""
-    spans = ranges[1] - ranges[0]
-    if np.isfinite(spans).all() and (spans > 0).all() and surely_consistent(record.signal, record.leads):
+    if np.isfinite(ranges).all() and (ranges[0] < ranges[1]).all() and surely_consistent(record.signal, record.leads):
         return []
     return limb_flags(record.signal, record.leads)
 

@@ -8,13 +8,13 @@ the left leg's cannot be told: four of five such records look like somebody's ri
 
 from __future__ import annotations
 
-import math
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cmelt.records.beats import Beats, stretch
+from cmelt.records.beats import Beats, beat_time, stretch
 
 #: What must be there, each carrying something.
 NEEDED: tuple[str, ...] = ("I", "II", "V5", "V6")
@@ -61,45 +61,56 @@ def exchange_features(beats: Beats, rows: dict[str, int], turned: int) -> NDArra
     return _features(_waves(beats, rows), turned)
 
 
-def _features(waves: tuple[_Wave, ...], turned: int) -> NDArray[np.float64]:
-    qrs, t, p = waves
+def _features(waves: _Waves, turned: int) -> NDArray[np.float64]:
+    (qrs, t, p), (qrs_net, t_net, p_net) = waves
     # What the exchange changes of P: II against III for the arms, I with III for right arm and leg.
-    others = p.net[_SECOND] - p.net[_THIRD] if turned == _FIRST else p.net[_FIRST] + p.net[_THIRD]
+    others = p_net[_SECOND] - p_net[_THIRD] if turned == _FIRST else p_net[_FIRST] + p_net[_THIRD]
     return np.array(
         [
-            qrs.along[_V6][turned], qrs.along[_V5][turned], t.along[_V6][turned], t.along[_V5][turned],
-            p.along[_V6][turned], p.net[turned], others, qrs.net[turned], t.net[turned],
+            qrs[_V6][turned], qrs[_V5][turned], t[_V6][turned], t[_V5][turned],
+            p[_V6][turned], p_net[turned], others, qrs_net[turned], t_net[turned],
         ]
     )  # fmt: skip
 
 
-def _waves(beats: Beats, rows: dict[str, int]) -> tuple[_Wave, ...]:
-    """QRS, T and P of the middle beat."""
+def _waves(beats: Beats, rows: dict[str, int]) -> _Waves:
+    """QRS, T and P of the middle beat in the leads I, II, III, V5, V6."""
     first, second, v5, v6 = (rows[lead] for lead in NEEDED)
     beat = beats.middle[[first, second, second, v5, v6]].astype(np.float64)
     beat[_THIRD] -= beat[_FIRST]
-    return tuple(_wave(beat, stretch(beats.rate, *level), stretch(beats.rate, *part)) for level, part in _WAVES)
+    cuts, roots = _wave_cuts(beats.rate)
+    waves = (beat @ cuts).reshape(len(beat), len(_WAVES), -1).transpose(1, 0, 2)  # [waves, leads, samples]
+    products = waves @ waves.transpose(0, 2, 1)
+    sizes = np.sqrt(products.diagonal(axis1=1, axis2=2))
+    largest = np.maximum.reduce(sizes[:, :3], axis=1, keepdims=True)
+    along = products / ((sizes + 1e-6) * (largest + 1e-6))[:, :, None]
+    net = np.add.reduce(waves, axis=2) / (roots * (largest + 1e-3))
+    return _Waves(along.tolist(), net.tolist())
 
 
-def _wave(beat: NDArray[np.float64], level: slice, part: slice) -> _Wave:
-    """The `part` of `beat` [leads, samples] against its mean in `level`."""
-    within = beat[:, level]
-    wave = beat[:, part] - np.add.reduce(within, axis=1, keepdims=True) / within.shape[1]
-    products = wave @ wave.T
-    sizes = np.sqrt(products.diagonal())
-    largest = float(np.maximum.reduce(sizes[:3]))
-    along = products / ((sizes + 1e-6) * (largest + 1e-6))[:, None]
-    net = np.add.reduce(wave, axis=1) / (math.sqrt(wave.shape[1]) * (largest + 1e-3))
-    return _Wave(along.tolist(), net.tolist())
+@lru_cache(maxsize=16)
+def _wave_cuts(rate: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """What cuts the waves out of a beat, [samples, waves · longest], their level taken off, zeros after the shorter ones.
+
+    With it the roots [waves, 1] of their lengths in samples.
+    """
+    parts = [stretch(rate, *part) for _, part in _WAVES]
+    lengths = [part.stop - part.start for part in parts]
+    identity = np.eye(beat_time(rate).size)
+    cuts = np.zeros((len(identity), len(_WAVES), max(lengths)))
+    for wave, (part, (level, _)) in enumerate(zip(parts, _WAVES, strict=True)):
+        mean = identity[:, stretch(rate, *level)].mean(axis=1, keepdims=True)
+        cuts[:, wave, : lengths[wave]] = identity[:, part] - mean
+    return cuts.reshape(len(identity), -1), np.sqrt(lengths)[:, None]
 
 
-class _Wave(NamedTuple):
-    """A wave of the middle beat in the leads I, II, III, V5, V6.
+class _Waves(NamedTuple):
+    """QRS, T and P in the leads I, II, III, V5, V6.
 
     Attributes:
-        along: [chest lead][limb lead] their correlation, times the limb lead's share of the largest one's size.
-        net: the lead's area over the largest limb lead's size.
+        along: [wave][chest lead][limb lead] their correlation, times the limb lead's share of the largest limb lead's size.
+        net: [wave][lead] the lead's area over the largest limb lead's size.
     """
 
-    along: list[list[float]]
-    net: list[float]
+    along: list[list[list[float]]]
+    net: list[list[float]]

@@ -15,12 +15,15 @@ from numpy.typing import NDArray
 from cmelt.records.leads import CONSISTENT_BELOW, LIMB_LEADS, LIMB_MIXTURES
 from cmelt.records.record import Signal
 
+#: [2, leads] each lead's lowest and highest sample; NaN or infinite where one is not measured.
+Ranges = NDArray[np.float32]
+
 #: A flat lead is compared at every so many samples, one half of them with the other.
 _FEW = 8
 #: Screens leave this much to rounding: they sum in float32, their truths in float64.
 _MARGIN = 0.95
 #: With offsets that hold more of a lead's power than this, float32 is not enough.
-_MOST_OFFSET = 0.99
+_MOST_OFFSET = 0.9
 #: Sums of squares up to this do not overflow, mV².
 _MOST_POWER = 1e12
 
@@ -36,12 +39,10 @@ def surely_moving(signal: Signal, flat_mv: float, spike_share: float) -> NDArray
     return np.asarray(np.add.reduce(apart, axis=1) > spike_share * signal.shape[1])
 
 
-def may_be_clipped(
-    signal: Signal, ranges: tuple[NDArray[np.float32], NDArray[np.float32]], shortest: int, height: float
-) -> NDArray[np.bool_]:
-    """Leads [leads] that may hold one of their `ranges` (lowest, highest) for `shortest` samples, `height` from their middle."""
+def may_be_clipped(signal: Signal, ranges: Ranges, shortest: int, height: float) -> NDArray[np.bool_]:
+    """Leads [leads] that may hold an end of their `ranges` for `shortest` samples, `height` from their middle."""
     lowest, highest = ranges
-    # A plateau of so many samples is met by every so manieth.
+    # A plateau of so many samples is met by one of every so many.
     some = signal[:, ::shortest]
     met = (np.maximum.reduce(some, axis=1) == highest) | (np.minimum.reduce(some, axis=1) == lowest)
     met &= highest - lowest >= height
@@ -66,8 +67,8 @@ def surely_consistent(signal: Signal, leads: tuple[str, ...]) -> bool:
     sums = limb @ np.ones(limb.shape[1], np.float32)
     offset = float(sums @ sums) / limb.shape[1]
     outside = contradictions @ limb
-    outside -= (np.add.reduce(outside, axis=1) / np.float32(outside.shape[1]))[:, None]
-    residual = float(np.vdot(outside, outside))
+    outside_sums = contradictions @ sums
+    residual = float(np.vdot(outside, outside)) - float(outside_sums @ outside_sums) / limb.shape[1]
     scale = len(limb) / (len(limb) - 2)
     return offset < _MOST_OFFSET * power and residual * scale < (_MARGIN * CONSISTENT_BELOW) ** 2 * (power - offset)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,8 +55,8 @@ def rate_features(beats: Beats) -> NDArray[np.float64]:
     beat = beats.middle.astype(np.float64)
     width, wide = _qrs_widths(beat, beats.rate)
     interval = beats.interval
-    durations = np.log([interval, width + 1e-3, _t_time(beat, beats.rate, interval), wide + 1e-3])
-    return np.concatenate([durations[:3], _forgetting(beats), durations[3:]])
+    durations = (interval, width + 1e-3, _t_time(beat, beats.rate, interval))
+    return np.array([*map(math.log, durations), *_forgetting(beats), math.log(wide + 1e-3)])
 
 
 def _qrs_widths(beat: NDArray[np.float64], rate: float) -> tuple[float, float]:
@@ -82,17 +83,17 @@ def _near_qrs(rate: float) -> tuple[slice, NDArray[np.float64]]:
 def _t_time(beat: NDArray[np.float64], rate: float, interval: float) -> float:
     """Where the middle of the T wave is, s after QRS."""
     time = beat_time(rate)
-    first, last = np.searchsorted(time, (-0.09, 0.1), side="right")  # both ends are left out
-    level = beat[:, first : np.searchsorted(time, -0.05)]
-    end = np.searchsorted(time, max(min(0.5, 0.75 * interval), 0.14))
-    wave = beat[:, last:end] - np.add.reduce(level, axis=1, keepdims=True) / level.shape[1]
+    first, begin = time.searchsorted((-0.09, 0.1), side="right")  # neither end belongs to the level or the wave
+    last, end = time.searchsorted((-0.05, max(min(0.5, 0.75 * interval), 0.14)))
+    level = beat[:, first:last]
+    wave = beat[:, begin:end] - np.add.reduce(level, axis=1, keepdims=True) / level.shape[1]
     size = np.add.reduce(wave * wave, axis=0)
     total = float(np.add.reduce(size))
-    return float(time[last:end] @ size) / total if total > 0 else 0.1
+    return float(time[begin:end] @ size) / total if total > 0 else 0.1
 
 
-def _forgetting(beats: Beats) -> NDArray[np.float64]:
-    """How much more the signal has changed after each lag than after half of it, [4] logarithms."""
+def _forgetting(beats: Beats) -> list[float]:
+    """How much more the signal has changed after each lag than after half of it, four logarithms."""
     changes = []
     for lag in _LAGS:
         whole, part = divmod(lag * beats.rate, 1)
@@ -100,8 +101,7 @@ def _forgetting(beats: Beats) -> NDArray[np.float64]:
         if part > 1e-6:
             change += part * (_change(beats.signal, int(whole) + 1) - change)
         changes.append(change)
-    logarithms = np.log(np.array(changes) + 1e-9)
-    return np.asarray(logarithms[1:] - logarithms[:-1])
+    return [math.log((later + 1e-9) / (sooner + 1e-9)) for sooner, later in pairwise(changes)]
 
 
 def _change(signal: NDArray[np.float32], lag: int) -> float:
