@@ -1,11 +1,12 @@
-"""Quick looks never contradict the slow truths that they spare."""
+"""Quick looks never contradict the slow truths that they spare, nor quick sums the plain ones."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from cmelt.records.beats import _averages, _averages_with_gaps, _highest_within
+from cmelt.records import mains
+from cmelt.records.beats import _averages, _averages_with_gaps, _highest_within, beats_of
 from cmelt.records.leads import check_limb_leads
 from cmelt.records.quality import (
     FLAT_MV,
@@ -20,6 +21,7 @@ from cmelt.records.quality import (
 )
 from cmelt.records.readers import read_ecg
 from cmelt.records.record import LEADS, Record, Signal
+from cmelt.records.reversal import NEEDED, exchange_features
 from cmelt.records.screens import may_be_clipped, surely_consistent, surely_moving
 from cmelt.simulation import simulate
 
@@ -125,3 +127,45 @@ def test_the_highest_within_reach_is_the_highest_of_each_window():
     for reach in (1, 2, 7, 20, 40):
         slow = [values[max(at - reach, 0) : at + reach + 1].max() for at in range(values.size)]
         assert (_highest_within(values, reach) == slow).all()
+
+
+def plain_line(record: Record) -> dict[int, float]:
+    """Each place's peak over what is beside it, from the whole spectrum of one mixture after the other."""
+    samples = round(10 * record.rate)
+    mixed = mains._mixtures(len(record.leads)).astype(float) @ record.signal[:, :samples]
+    spectrum = np.fft.rfft((mixed - mixed.mean(axis=1, keepdims=True)) * np.hanning(samples), axis=1)
+    amplitude = np.sqrt((np.abs(spectrum) ** 2).mean(axis=0)) * 4000 / samples
+    hertz = np.arange(amplitude.size) * record.rate / samples
+    found = {}
+    for place in mains.PLACES_HZ:
+        away = np.abs(hertz - place)
+        peak = amplitude[away < 0.25].max()
+        contrast = peak / amplitude[(away > 0.75) & (away < 2.25)].max()
+        if place < 0.45 * record.rate and peak > mains.LEAST_MICROVOLTS and contrast > mains.LEAST_CONTRAST:
+            found[place] = contrast
+    return found
+
+
+@pytest.mark.parametrize("hertz", [25, 30, 50, 60, 100, 120])
+def test_the_line_is_that_of_the_whole_spectrum(hertz):
+    for seed in range(6):
+        whole = simulate(seed, rate=500, noise=0.3)
+        hum = 0.03 * np.sin(2 * np.pi * hertz * np.arange(5000) / 500)
+        record = Record((whole.signal + hum).astype(np.float32), 500, LEADS)
+        line, plain = mains.mains_line(record), plain_line(record)
+        assert line is not None
+        assert line.hertz == max(plain, key=plain.__getitem__) == hertz
+        assert line.contrast == pytest.approx(plain[hertz], rel=0.01)
+
+
+def test_waves_by_matrix_are_the_waves():
+    beats = beats_of(simulate(3, rate=250))
+    rows = {lead: LEADS.index(lead) for lead in NEEDED}
+    first, second, v6 = (beats.middle[rows[lead]].astype(float) for lead in ("I", "II", "V6"))
+    level = (beats.time >= -0.09) & (beats.time < -0.055)
+    qrs = (beats.time >= -0.06) & (beats.time < 0.08)
+    i, ii, far = (lead[qrs] - lead[level].mean() for lead in (first, second, v6))
+    largest = max(np.linalg.norm(i), np.linalg.norm(ii), np.linalg.norm(ii - i))
+    features = exchange_features(beats, rows, turned=0)
+    assert features[0] == pytest.approx(i @ far / np.linalg.norm(far) / largest, abs=1e-4)
+    assert features[7] == pytest.approx(i.sum() / np.sqrt(i.size) / largest, abs=1e-3)
