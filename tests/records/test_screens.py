@@ -150,7 +150,7 @@ def plain_line(record: Record) -> dict[int, float]:
 def test_the_line_is_that_of_the_whole_spectrum(hertz):
     for seed in range(6):
         whole = simulate(seed, rate=500, noise=0.3)
-        hum = 0.03 * np.sin(2 * np.pi * hertz * np.arange(5000) / 500)
+        hum = 0.1 * np.sin(2 * np.pi * hertz * np.arange(5000) / 500)
         record = Record((whole.signal + hum).astype(np.float32), 500, LEADS)
         line, plain = mains.mains_line(record), plain_line(record)
         assert line is not None
