@@ -10,6 +10,7 @@ import pytest
 from cmelt.errors import RecordError
 from cmelt.records.record import LEADS, LIMB_LEADS, Record
 from cmelt.records.standard import standardise, windows
+from cmelt.simulation import simulate
 from ecg_files import heart, record
 
 
@@ -120,3 +121,10 @@ def test_windows_cover_a_record_and_end_with_it():
     assert np.array_equal(cut[2].signal, long.signal[:, 1500:])
     assert windows(record(seconds=8), 10)[0].seconds == 8
     assert len(windows(record(seconds=20), 10)) == 2
+
+
+def test_millivolts_read_as_microvolts_are_named_and_not_called_flat():
+    sound = simulate(3, [], rate=500)
+    small = replace(sound, signal=sound.signal / 1000)
+    with pytest.raises(RecordError, match="millivolts read as microvolts"):
+        standardise(small, 100.0)

@@ -59,6 +59,9 @@ def standardise(record: Record, rate: float, seconds: float = 10.0, *, crop: Cro
     flags += [f"derived:{lead}" for lead in derived]
     signal, missing, bridged = _in_canonical_order(whole, derived, flags)
     flags += bridged
+    if len(missing) == len(LEADS) and "unit-suspect" in flags:
+        fault = "every lead stays under 0.03 mV and yet beats: these can only be millivolts read as microvolts"
+        raise RecordError(where, fault, "correct the unit or the gain that the file states")
     if len(missing) == len(LEADS):
         raise RecordError(where, "no usable lead: all are missing, flat or full of gaps", "leave the record out")
     signal = resample(signal, record.rate, rate)
