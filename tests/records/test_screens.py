@@ -169,3 +169,11 @@ def test_waves_by_matrix_are_the_waves():
     features = exchange_features(beats, rows, turned=0)
     assert features[0] == pytest.approx(i @ far / np.linalg.norm(far) / largest, abs=1e-4)
     assert features[7] == pytest.approx(i.sum() / np.sqrt(i.size) / largest, abs=1e-3)
+
+
+def test_how_samples_lie_in_memory_changes_no_flag():
+    record = simulate(4, rate=500)
+    turned = record.signal[[0, 2, 1, *range(3, 12)]].copy()
+    by_sample = np.ascontiguousarray(turned.T).T
+    assert not by_sample.flags.c_contiguous
+    assert quality_flags(Record(by_sample, 500, LEADS)) == quality_flags(Record(turned, 500, LEADS)) == ("limb-swapped:II/III",)

@@ -6,6 +6,7 @@ Each question has its own file: `leads.py` (Einthoven), `reversal.py` (arm elect
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,6 +98,8 @@ def quality_flags(record: Record) -> tuple[str, ...]:
     stated rate seems twice the true one), "rate-suspect:÷2".
     """
     record = without_calibration(record)
+    if not record.signal.flags.c_contiguous:  # read sample by sample; leads are looked at one by one
+        record = replace(record, signal=np.ascontiguousarray(record.signal))
     ranges = np.array([np.minimum.reduce(record.signal, axis=1), np.maximum.reduce(record.signal, axis=1)])
     flags, flat = _lead_flags(record, ranges)
     flags += [f"missing:{lead}" for lead in LEADS if lead not in record.leads]
