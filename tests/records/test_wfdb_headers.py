@@ -228,3 +228,15 @@ def test_what_names_a_person_below_the_findings_is_no_finding(line):
 def test_the_challenges_snomed_codes_become_labels(tmp_path):
     header = write_wfdb(tmp_path / "r", heart(), comments="# Dx: 59118001, 164889003,unknown\n")
     assert read_ecg(header).labels == ("snomed:59118001", "snomed:164889003")
+
+
+def test_a_header_of_random_bytes_is_called_damaged_whatever_they_are(tmp_path):
+    write_wfdb(tmp_path / "r", heart())
+    rng = np.random.default_rng(0)
+    faults = set()
+    for _ in range(20):
+        (tmp_path / "r.hea").write_bytes(rng.integers(0, 256, 500, dtype=np.uint8).tobytes())
+        with pytest.raises(RecordError) as caught:
+            read_ecg(tmp_path / "r.hea")
+        faults.add(caught.value.fault)
+    assert len(faults) == 1  # one reason to count, not one a file

@@ -23,6 +23,8 @@ _GAIN = re.compile(r"^([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)(?:\(([+-]?\d{1
 _NUMBER = re.compile(r"^(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$")
 _INTEGER = re.compile(r"^[+-]?[0-9]{1,18}$")
 _FILE_NAME = re.compile(r"^[^/\\\x00]+$")
+#: Control characters but for tab, line ends and the end mark of old systems; UTF-16 has zeros and is refused with them.
+_NO_TEXT = re.compile(rb"[\x00-\x08\x0e-\x19\x1b-\x1f]")
 _LINE_END = re.compile(r"\r\n|\n|\r")
 
 MOST_LEADS = 128
@@ -139,6 +141,8 @@ def header_text(path: Path) -> str:
         content = gunzip(content, path, LONGEST_HEADER)
     if len(content) > LONGEST_HEADER:
         raise RecordError(path, "a header of more than a megabyte", "this is not a WFDB header")
+    if _NO_TEXT.search(content):
+        raise RecordError(path, "the header holds bytes that no text has: it is damaged, or no header", "fetch it again")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
