@@ -52,7 +52,10 @@ def loaded_by(code: str) -> tuple[set[str], float]:
 @pytest.mark.parametrize(
     "code",
     ["import cmelt", HELP]
-    + [f"import cmelt.{room}" for room in ("config", "records", "simulation", "sources", "store", "text", "inspection", "pages", "negatives", "cli")],
+    + [
+        f"import cmelt.{room}"
+        for room in ("config", "records", "simulation", "sources", "store", "text", "inspection", "pages", "negatives", "cli")
+    ],
     ids=lambda code: "cmelt --help" if code is HELP else code,
 )
 def test_nothing_heavy_is_imported_before_it_is_needed(code: str) -> None:

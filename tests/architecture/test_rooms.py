@@ -11,7 +11,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[2] / "src" / "cmelt"
 
-# Data flows down this list, imports point up it. The modules beside the rooms (errors, publishing, pages) may be used by all of them.
+# Data flows down this list, imports point up it. What knows nothing of ECGs (errors, publishing, pages) may be used by all.
 ROOMS = (
     "errors",
     "publishing",
