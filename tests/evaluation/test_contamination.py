@@ -22,15 +22,15 @@ def first(store, split):
 
 
 def test_a_clean_store_passes():
-    check_unseen(planted_store(), ("validation", "test"))
+    check_unseen(planted_store(), planted_store().rows("validation", "test"))
 
 
 def test_an_identical_signal_in_training_and_test_is_refused_with_its_count():
     store = planted_store()
     store.index.loc[first(store, "test"), "fingerprint"] = store.index.loc[first(store, "train"), "fingerprint"]
     with pytest.raises(StoreError, match=r"1 of the records .* \(1 identical signals, 0 shared patients\)"):
-        check_unseen(store, ("validation", "test"))
-    check_unseen(store, ("validation",))  # the copy is not among these
+        check_unseen(store, store.rows("validation", "test"))
+    check_unseen(store, store.rows("validation"))  # the copy is not among these
 
 
 def test_a_patient_in_training_and_validation_is_refused_without_being_named():
@@ -38,7 +38,7 @@ def test_a_patient_in_training_and_validation_is_refused_without_being_named():
     rows = store.rows("validation")[:2]
     store.index.loc[rows, "patient"] = store.index.loc[first(store, "train"), "patient"]
     with pytest.raises(StoreError, match=r"2 of the records .* 1 shared patients") as caught:
-        check_unseen(store, ("validation", "test"))
+        check_unseen(store, store.rows("validation", "test"))
     assert str(store.index.loc[first(store, "train"), "patient"]) not in str(caught.value).replace("patients", "")
 
 
@@ -46,15 +46,15 @@ def test_unknown_patients_and_fingerprints_are_not_the_same_patient():
     store = planted_store()
     store.index["patient"] = ""
     store.index["fingerprint"] = ""
-    assert overlap_with_training(store, ("test",)).records == 0
+    assert overlap_with_training(store, store.rows("test")).records == 0
 
 
 def test_asking_for_the_training_split_itself_compares_only_the_others():
     store = planted_store()
-    check_unseen(store, ("train", "validation", "test"))
+    check_unseen(store, store.rows("train", "validation", "test"))
     store.index.loc[first(store, "test"), "fingerprint"] = store.index.loc[first(store, "train"), "fingerprint"]
     with pytest.raises(StoreError):
-        check_unseen(store, ("train", "test"))
+        check_unseen(store, store.rows("train", "test"))
 
 
 def real_store():
@@ -71,24 +71,24 @@ def test_a_copy_at_another_gain_and_rate_is_found_and_a_near_fingerprint_alone_i
     train, test = first(store, "train"), first(store, "test")
     store.signal[test] = 1.7 * resample(resample(store.signal[train], 100.0, 257.0), 257.0, 100.0)[:, :1000]
     store.index.loc[test, "fingerprint"] = fingerprint(Record(store.signal[test], 100.0, LEADS))
-    assert overlap_with_training(store, ("test",)).rows.tolist() == [test]
+    assert overlap_with_training(store, store.rows("test")).rows.tolist() == [test]
     other = heart(999)
     near = store.index.loc[train, "fingerprint"]
     store.signal[test] = other
     store.index.loc[test, "fingerprint"] = near[:-1] + ("0" if near[-1] != "0" else "1")
-    assert overlap_with_training(store, ("test",)).records == 0
+    assert overlap_with_training(store, store.rows("test")).records == 0
 
 
 def test_what_the_model_was_trained_on_is_refused_in_any_store():
     store = real_store()
     test = first(store, "test")
     seen = [store.index.loc[test, "fingerprint"]]
-    assert overlap_with_training(store, ("test",), seen).rows.tolist() == [test]
-    assert overlap_with_training(store, ("validation",), seen).records == 0
+    assert overlap_with_training(store, store.rows("test"), seen).rows.tolist() == [test]
+    assert overlap_with_training(store, store.rows("validation"), seen).records == 0
     training = store.index.loc[store.rows("train"), "fingerprint"].tolist()
-    check_unseen(store, ("validation", "test"), training)
+    check_unseen(store, store.rows("validation", "test"), training)
     with pytest.raises(StoreError, match="known from training"):
-        check_unseen(store, ("train",), training)
+        check_unseen(store, store.rows("train"), training)
 
 
 def test_known_records_are_left_out_where_that_is_asked_for_and_the_results_say_so():

@@ -63,7 +63,7 @@ def test_a_prepared_simulated_store_is_evaluated_and_reported(store, tmp_path):
 def test_splits_of_a_prepared_store_share_no_patient(store):
     from cmelt.evaluation.contamination import overlap_with_training
 
-    assert overlap_with_training(store, ("validation", "test")).records == 0
+    assert overlap_with_training(store, store.rows("validation", "test")).records == 0
 
 
 class Spectra(RateReader):

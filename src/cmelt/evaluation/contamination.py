@@ -34,19 +34,20 @@ class Overlap:
         return len(self.rows)
 
 
-def overlap_with_training(store: EvaluationStore, splits: Sequence[str], seen: Sequence[str] = ()) -> Overlap:
-    """Records of `splits` whose signal or patient is in the store's training split, or whose signal is among `seen`.
+def overlap_with_training(store: EvaluationStore, evaluated: Rows, seen: Sequence[str] = ()) -> Overlap:
+    """Rows of `evaluated` whose signal or patient is in the store's training split, or whose signal is among `seen`.
 
     Copies are found by fingerprints, whatever their rate and gain, and confirmed by their signals where both are in the store;
     those of a model trained elsewhere cannot be, and count. Records without a fingerprint or patient ("") count as unseen. The
     training split itself is compared with `seen` alone.
 
     Args:
+        evaluated: rows of the store.
         seen: fingerprints of the model's training records.
     """
     index = store.index
     prints = index["fingerprint"].fillna("").to_numpy(dtype=object)
-    evaluated, training = store.rows(*splits), store.rows("train")
+    training = store.rows("train")
     judged = np.setdiff1d(evaluated, training)
     copies, told_apart = _copies_within(store, prints, training, judged)
     near_seen = overlap(list(seen), prints[evaluated].tolist())[:, 1]
@@ -58,9 +59,9 @@ def overlap_with_training(store: EvaluationStore, splits: Sequence[str], seen: S
     return Overlap(rows, len(copies), len(set(patients[shared])))
 
 
-def check_unseen(store: EvaluationStore, splits: Sequence[str], seen: Sequence[str] = ()) -> None:
+def check_unseen(store: EvaluationStore, evaluated: Rows, seen: Sequence[str] = ()) -> None:
     """Refuse to evaluate records that training has seen. Raises StoreError with counts."""
-    found = overlap_with_training(store, splits, seen)
+    found = overlap_with_training(store, evaluated, seen)
     if found.records:
         fault = (
             f"{found.records} of the records to evaluate are known from training "

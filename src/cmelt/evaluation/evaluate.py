@@ -96,8 +96,8 @@ def _unseen(
     kept, lost = [], []
     for splits, evaluated, training in samples:
         if not protocol.leave_out_known:
-            check_unseen(store, splits, embedder.seen)
-        unseen = np.setdiff1d(evaluated, overlap_with_training(store, splits, embedder.seen).rows)
+            check_unseen(store, evaluated, embedder.seen)
+        unseen = np.setdiff1d(evaluated, overlap_with_training(store, evaluated, embedder.seen).rows)
         if len(unseen) == 0:
             raise StoreError("store", f"training has seen all {len(evaluated)} records to evaluate", "evaluate on other records")
         kept.append((splits, unseen, training))
