@@ -122,7 +122,7 @@ def _quality(store: Store, found: Mapping[str, Any]) -> str:
     missing = found["missing_leads"]
     if missing:
         rows.append(("not usable", "", *(f"{missing[lead]:,}" if lead in missing else "" for lead in store.leads)))
-    told = f"<p>{good:,} of {found['records']:,} records have no flag. docs/quality.md says what each means and how often it is wrong.</p>"
+    told = f"<p>{good:,} of {found['records']:,} records have no flag. What each means: docs/quality.md.</p>"
     return told + table(("flag", "record", *store.leads), rows)
 
 
