@@ -215,3 +215,20 @@ def test_the_identity_of_a_manifest_ignores_order_and_itself():
     assert manifest_sha256(manifest) == manifest_sha256({"a": "ä", "b": [1, 2]})
     assert manifest_sha256(manifest) != manifest_sha256(manifest | {"a": "a"})
     assert canonical_json({"b": 1, "a": 2}) == b'{"a":2,"b":1}'
+
+
+def test_a_worker_computes_on_one_thread_and_leaves_the_others_as_they_were(task, monkeypatch):
+    from threadpoolctl import threadpool_info, threadpool_limits
+
+    from cmelt.store import shard
+
+    def threads() -> list[int]:
+        return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
+
+    seen: list[list[int]] = []
+    monkeypatch.setattr(shard, "_make_shard", lambda task, known_as: seen.append(threads()))
+    with threadpool_limits(2):
+        before = threads()
+        finish_shard(task)
+        assert threads() == before and set(before) == {2}
+    assert seen == [[1] * len(before)]

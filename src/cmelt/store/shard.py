@@ -134,7 +134,11 @@ def finish_shard(task: ShardTask) -> Finished:
     known_as = task.fingerprint()
     kept = _is_done(task, known_as)
     if not kept:
-        _make_shard(task, known_as)
+        from threadpoolctl import threadpool_limits
+
+        # One thread a worker: products as small as these gain nothing from more, and workers would fight over the cores.
+        with threadpool_limits(1):
+            _make_shard(task, known_as)
     return Finished(task.number, len(task.entries), kept)
 
 
