@@ -8,44 +8,20 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
 from functools import partial
-from io import StringIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from cmelt.cli import main
 from ecg_files import heart, write_ptb_xl, write_wfdb
+from running import cmelt
 
 SRC = Path(__file__).resolve().parents[2] / "src"
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(SRC), "OMP_NUM_THREADS": "1"}
 
 
 PYTHON_M_CMELT = [sys.executable, "-m", "cmelt.cli"]
-
-
-@dataclass(frozen=True)
-class Done:
-    """What a command left: exit status and what it said."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-def cmelt(*arguments: str | Path) -> Done:
-    """Run a command in this process."""
-    stdout, stderr, status = StringIO(), StringIO(), 0
-    with redirect_stdout(stdout), redirect_stderr(stderr), pytest.MonkeyPatch.context() as patched:
-        patched.setattr(sys, "argv", ["cmelt", *map(str, arguments)])
-        try:
-            main()
-        except SystemExit as end:
-            status = int(end.code or 0)
-    return Done(status, stdout.getvalue(), stderr.getvalue())
 
 
 @pytest.fixture(scope="module")

@@ -98,3 +98,11 @@ def test_small_summaries():
     assert counts([1.0, 1.0, 2.5]) == {"1": 2, "2.5": 1}
     assert spread([]) is None
     assert spread([1.0, 2.0, 3.0])["middle"] == 2.0
+
+
+def test_copies_are_counted_at_any_gain(tmp_path):
+    write_wfdb(tmp_path / "a" / "r0", heart(1))
+    write_wfdb(tmp_path / "a" / "r1", heart(1) * np.float32(1.7))
+    write_wfdb(tmp_path / "a" / "r2", heart(2))
+    prepare_store(Folder(str(tmp_path / "a")), tmp_path / "store", ShardSettings(100.0, 10.0, "first", "k"))
+    assert facts_of(open_store(tmp_path / "store"))["identical_signals"] == 1

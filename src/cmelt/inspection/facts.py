@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from cmelt.store.copies import copy_groups
 from cmelt.store.opened import Store
 from cmelt.text.cleaning import clean_report, usable
 from cmelt.text.language import language_of
@@ -34,7 +35,7 @@ def facts_of(store: Store) -> dict[str, Any]:
         "megabytes": sum(file["bytes"] for file in manifest["files"].values()) / 1e6,
         "source_rates_hz": counts(index["source_rate"]),
         "source_seconds": spread(index["seconds"].to_list()),
-        "identical_signals": _identical(index["fingerprint"]),
+        "identical_signals": len(store) - len(set(copy_groups(index["fingerprint"].to_list()).tolist())),
         "missing_leads": counts(lead for found in index["missing_leads"] for lead in found),
         "flags": counts(flag for found in index["flags"] for flag in found),
         "reports": _reports(reports, len(store)),
@@ -70,11 +71,6 @@ def flags_by_lead(store: Store) -> dict[str, dict[str, int]]:
             kind, _, lead = flag.partition(":")
             found.setdefault(kind, Counter())[lead if lead in store.leads else ""] += 1
     return {kind: dict(found[kind]) for kind in sorted(found, key=lambda kind: -sum(found[kind].values()))}
-
-
-def _identical(fingerprints: Any) -> int:
-    known = [fingerprint for fingerprint in fingerprints if fingerprint]
-    return len(known) - len(set(known))
 
 
 def _reports(reports: Counter[str], records: int) -> dict[str, Any]:

@@ -58,14 +58,6 @@ def copy_groups(fingerprints: Sequence[str]) -> NDArray[np.int64]:
     return order[inverse].astype(np.int64)
 
 
-def find_copies(fingerprints: Sequence[str]) -> list[NDArray[np.int64]]:
-    """The groups of two or more records that are copies of one another, each as ascending positions."""
-    groups = copy_groups(fingerprints)
-    order = np.argsort(groups, kind="stable")
-    parts = np.split(order, np.flatnonzero(np.diff(groups[order])) + 1)
-    return [part.astype(np.int64) for part in parts if part.size > 1]
-
-
 def overlap(first: Sequence[str], second: Sequence[str]) -> Pairs:
     """Near fingerprints of two collections: positions [pairs, 2], (in `first`, in `second`), sorted; equal texts are near too."""
     ours, our_place = _distinct(first)
