@@ -35,6 +35,15 @@ def test_counts_of_the_local_copy(listing):
     assert supers == {"super:NORM": 1067, "super:STTC": 472, "super:CD": 415, "super:MI": 378, "super:HYP": 220}
 
 
+def test_development_folds_leave_the_official_test_folds_out(data_dir, listing):
+    development = PtbXl(str(data_dir / "ptb-xl"), development=True).entries()
+    official = {entry.record: entry.split for entry in listing.entries}
+    assert {official[entry.record] for entry in development.entries} == {"train"}
+    splits = Counter(entry.split for entry in development.entries)
+    assert sum(splits.values()) == 1510
+    assert min(splits["validation"], splits["test"]) > 150
+
+
 @pytest.mark.parametrize(
     ("kind", "classes", "counts"),
     [

@@ -41,6 +41,10 @@ def ptb_xl(
     folder: Annotated[Path, typer.Argument(help="Where ptbxl_database.csv lies.", show_default=False)],
     store: StoreOptions,
     rate: Annotated[int, typer.Option(help="100 (from records100) or 500 (from records500).")] = 100,
+    development: Annotated[
+        bool,
+        typer.Option("--development", help="To choose a recipe: folds 1-6 train, 7 validation, 8 test, no others."),
+    ] = False,
 ) -> None:
     """PTB-XL, with its reports, statements and official folds.
 
@@ -50,7 +54,7 @@ def ptb_xl(
         raise typer.BadParameter("PTB-XL has files at 100 and 500 Hz", param_hint="--rate")
     from cmelt.sources.ptb_xl import PtbXl
 
-    _prepare(PtbXl(_place(folder), float(rate)), float(rate), store)
+    _prepare(PtbXl(_place(folder), float(rate), development), float(rate), store)
 
 
 @app.command("mimic-iv-ecg")

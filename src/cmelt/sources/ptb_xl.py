@@ -26,16 +26,24 @@ STATEMENTS = "scp_statements.csv"
 FILE_COLUMNS: Mapping[int, str] = {100: "filename_lr", 500: "filename_hr"}
 _NEEDED = ("ecg_id", "patient_id", "age", "sex", "report", "scp_codes", "strat_fold")
 
+#: The last fold of train, validation and test. Of the official ones, 9 and 10 are not to be looked at while choosing.
+OFFICIAL_FOLDS = (8, 9, 10)
+DEVELOPMENT_FOLDS = (6, 7, 8)
+
 #: The database writes 300 for every age over 89; stored as 90.
 OVER_89 = 300.0
 
 
 @dataclass(frozen=True)
 class PtbXl:
-    """The database unpacked at `folder`, read at `rate` 100 or 500 Hz."""
+    """The database unpacked at `folder`, read at `rate` 100 or 500 Hz.
+
+    `development` is for choosing a recipe: folds 1–6 train, 7 validation, 8 test; folds 9 and 10 stay unseen and out.
+    """
 
     folder: str
     rate: float = 100.0
+    development: bool = False
     name: str = "ptb-xl"
     about: ClassVar[About] = About(
         title="PTB-XL 1.0.3",
@@ -57,8 +65,8 @@ class PtbXl:
 
     @property
     def settings(self) -> Mapping[str, str]:
-        """The files' rate."""
-        return {"files": f"records{self.rate:g}"}
+        """The files' rate, and the folds where they are not the official ones."""
+        return {"files": f"records{self.rate:g}", **({"folds": "development"} if self.development else {})}
 
     def entries(self) -> Listing:
         """Every row of the table whose header lies in this copy; the others are counted."""
@@ -69,9 +77,11 @@ class PtbXl:
         table = read_csv(root / DATABASE, (*_NEEDED, column))
         entries: list[Entry] = []
         missing = 0
+        last = DEVELOPMENT_FOLDS if self.development else OFFICIAL_FOLDS
         for row in table.to_dict("records"):
             if (root / f"{row[column]}.hea").exists():
-                entries.append(_entry(row, column, vocabularies, root / DATABASE))
+                entry = _entry(row, column, vocabularies, root / DATABASE, last)
+                entries += [entry] if entry.split else []
             else:
                 missing += 1
         if not entries:
@@ -118,7 +128,18 @@ def _is_one(text: str) -> bool:
     return text.strip() in ("1", "1.0")
 
 
-def _entry(row: Mapping[Any, Any], column: str, vocabularies: Mapping[str, tuple[str, ...]], path: Path) -> Entry:
+def split_of(fold: int, last: tuple[int, int, int]) -> str:
+    """The split of a fold, given the last folds of train, validation and test; empty beyond them."""
+    return next((name for name, end in zip(("train", "validation", "test"), last, strict=True) if fold <= end), "")
+
+
+def _entry(
+    row: Mapping[Any, Any],
+    column: str,
+    vocabularies: Mapping[str, tuple[str, ...]],
+    path: Path,
+    last: tuple[int, int, int] = OFFICIAL_FOLDS,
+) -> Entry:
     where = f"{path} (ecg_id {row['ecg_id']})"
     try:
         fold = int(float(row["strat_fold"]))
@@ -138,7 +159,7 @@ def _entry(row: Mapping[Any, Any], column: str, vocabularies: Mapping[str, tuple
     return Entry(
         record=str(int(float(row["ecg_id"]))),
         place=str(row[column]),
-        split="train" if fold <= 8 else "validation" if fold == 9 else "test",
+        split=split_of(fold, last),
         patient=patient,
         report=str(row["report"]).strip() or None,
         labels=tuple(sorted(labels)),
