@@ -144,7 +144,7 @@ class Results:
 
     def to_json(self) -> dict[str, Any]:
         """Plain dictionaries, lists and numbers; a figure that does not exist is null."""
-        content = _plain(self)
+        content = plain(self)
         del content["examples"]
         return content
 
@@ -154,13 +154,14 @@ def envelope(results: list[Results]) -> dict[str, Any]:
     return {"format": FORMAT, "version": FORMAT_VERSION, "results": {r.name: r.to_json() for r in results}}
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Dataclasses, dictionaries, lists and numbers as JSON takes them; what is not finite becomes null."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, dict):
-        return {str(k): _plain(v) for k, v in value.items()}
+        return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, tuple | list):
-        return [_plain(v) for v in value]
+        return [plain(v) for v in value]
     if isinstance(value, float | np.floating):
         return float(value) if math.isfinite(value) else None
     return int(value) if isinstance(value, np.integer) else value
