@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cmelt.errors import StoreError
 from cmelt.evaluation.embedder import EvaluationStore, Rows
@@ -45,18 +44,25 @@ def overlap_with_training(store: EvaluationStore, evaluated: Rows, seen: Sequenc
         evaluated: rows of the store.
         seen: fingerprints of the model's training records.
     """
-    index = store.index
-    prints = index["fingerprint"].fillna("").to_numpy(dtype=object)
     training = store.rows("train")
     judged = np.setdiff1d(evaluated, training)
-    copies, told_apart = _copies_within(store, prints, training, judged)
-    near_seen = overlap(list(seen), prints[evaluated].tolist())[:, 1]
-    copies |= set(evaluated[near_seen].tolist()) - told_apart
-    patients = index["patient"].fillna("").to_numpy(dtype=object)
-    known = set(patients[training]) - {""}
-    shared = np.array([row for row in judged.tolist() if patients[row] in known], dtype=np.int64)
-    rows = np.union1d(np.array(sorted(copies), dtype=np.int64), shared)
-    return Overlap(rows, len(copies), len(set(patients[shared])))
+    copies, told_apart = _copies(store, training, store, judged)
+    copies |= set(rows_seen(store, evaluated, seen).tolist()) - told_apart
+    return _overlap(store, training, store, judged, copies)
+
+
+def overlap_between(source: EvaluationStore, training: Rows, target: EvaluationStore, evaluated: Rows) -> Overlap:
+    """Rows of `evaluated` of the store `target` whose signal or patient is among the rows `training` of the store `source`.
+
+    Patients of two stores are told to be the same by equal hashes, which means one key and one source.
+    """
+    copies, _ = _copies(source, training, target, evaluated)
+    return _overlap(source, training, target, evaluated, copies)
+
+
+def rows_seen(store: EvaluationStore, evaluated: Rows, seen: Sequence[str]) -> Rows:
+    """Rows of `evaluated` with a fingerprint near one of `seen`, a model's training records; ascending, each once."""
+    return np.unique(evaluated[overlap(list(seen), _prints(store, evaluated))[:, 1]])
 
 
 def check_unseen(store: EvaluationStore, evaluated: Rows, seen: Sequence[str] = ()) -> None:
@@ -70,18 +76,41 @@ def check_unseen(store: EvaluationStore, evaluated: Rows, seen: Sequence[str] = 
         raise StoreError("store", fault, "leave them out with --leave-out-known, or evaluate on other records")
 
 
-def _copies_within(
-    store: EvaluationStore, prints: NDArray[np.object_], training: Rows, judged: Rows
-) -> tuple[set[int], set[int]]:
+def unseen(store: EvaluationStore, evaluated: Rows, seen: Sequence[str], leave_out_known: bool) -> Rows:
+    """`evaluated` without what training has seen. Raises StoreError where there is any and it is not to be left out."""
+    if not leave_out_known:
+        check_unseen(store, evaluated, seen)
+    kept = np.setdiff1d(evaluated, overlap_with_training(store, evaluated, seen).rows)
+    if len(kept) == 0:
+        raise StoreError("store", f"training has seen all {len(evaluated)} records to evaluate", "evaluate on other records")
+    return kept
+
+
+def _overlap(source: EvaluationStore, training: Rows, target: EvaluationStore, judged: Rows, copies: set[int]) -> Overlap:
+    """Copies, and the records of patients who are among the training rows."""
+    ours, theirs = (store.index["patient"].fillna("").to_numpy(dtype=object) for store in (source, target))
+    known = set(ours[training]) - {""}
+    shared = np.array([row for row in judged.tolist() if theirs[row] in known], dtype=np.int64)
+    rows = np.union1d(np.array(sorted(copies), dtype=np.int64), shared)
+    return Overlap(rows, len(copies), len(set(theirs[shared])))
+
+
+def _copies(source: EvaluationStore, training: Rows, target: EvaluationStore, judged: Rows) -> tuple[set[int], set[int]]:
     """Rows of `judged` that are a copy of one of `training`, and those that are only near one by fingerprint."""
-    near = overlap(prints[training].tolist(), prints[judged].tolist())
-    pairs = [(int(training[a]), int(judged[b])) for a, b in near.tolist()]
-    copies = {row for first, row in pairs if _same(store, prints, first, row)}
-    return copies, {row for _, row in pairs} - copies
+    ours, theirs = _prints(source, training), _prints(target, judged)
+    copies, near = set(), set()
+    for a, b in overlap(ours, theirs).tolist():
+        near.add(int(judged[b]))
+        if ours[a] == theirs[b] or _alike(source, int(training[a]), target, int(judged[b])):
+            copies.add(int(judged[b]))
+    return copies, near - copies
 
 
-def _same(store: EvaluationStore, prints: NDArray[np.object_], first: int, second: int) -> bool:
-    if prints[first] == prints[second]:
-        return True
-    one, other = store.millivolts([first, second])
-    return resemblance(one, store.rate, other, store.rate) >= LEAST_RESEMBLANCE
+def _alike(source: EvaluationStore, first: int, target: EvaluationStore, second: int) -> bool:
+    one, other = source.millivolts([first])[0], target.millivolts([second])[0]
+    return resemblance(one, source.rate, other, target.rate) >= LEAST_RESEMBLANCE
+
+
+def _prints(store: EvaluationStore, rows: Rows) -> list[str]:
+    prints: list[str] = store.index["fingerprint"].fillna("").to_numpy(dtype=object)[rows].tolist()
+    return prints

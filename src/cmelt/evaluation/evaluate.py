@@ -12,7 +12,7 @@ import cmelt
 from cmelt.errors import ConfigError, StoreError
 from cmelt.evaluation import examples, metrics, zero_shot
 from cmelt.evaluation.comparison import Bench, shuffled_figure, text_only_figure
-from cmelt.evaluation.contamination import check_unseen, overlap_with_training
+from cmelt.evaluation.contamination import unseen
 from cmelt.evaluation.embedder import Embedder, EvaluationStore, Progress, Rows, check_fit, embed_rows
 from cmelt.evaluation.probes import fit_probes
 from cmelt.evaluation.protocol import Protocol, Report, Sample, rows_of, sample_of
@@ -95,13 +95,9 @@ def _unseen(
     """The samples without records that training has seen, and how many each has lost; refused unless that is asked for."""
     kept, lost = [], []
     for splits, evaluated, training in samples:
-        if not protocol.leave_out_known:
-            check_unseen(store, evaluated, embedder.seen)
-        unseen = np.setdiff1d(evaluated, overlap_with_training(store, evaluated, embedder.seen).rows)
-        if len(unseen) == 0:
-            raise StoreError("store", f"training has seen all {len(evaluated)} records to evaluate", "evaluate on other records")
-        kept.append((splits, unseen, training))
-        lost.append(len(evaluated) - len(unseen))
+        rows = unseen(store, evaluated, embedder.seen, protocol.leave_out_known)
+        kept.append((splits, rows, training))
+        lost.append(len(evaluated) - len(rows))
     return kept, lost
 
 
