@@ -63,7 +63,7 @@ def test_shares_draws_and_seeds_are_recorded(results):
 
 def test_results_become_json_without_examples(results):
     content = json.loads(json.dumps(envelope([results]), allow_nan=False))
-    assert (content["format"], content["version"]) == ("cmelt-evaluation", 1)
+    assert (content["format"], content["version"]) == ("cmelt-evaluation", 2)
     entry = content["results"]["planted"]
     assert "examples" not in entry
     assert entry["store"]["sha256"] == "5" * 64

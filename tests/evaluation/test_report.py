@@ -113,6 +113,16 @@ def test_page_holds_the_figures_of_the_json(folder):
         assert entry["model"] in html
 
 
+def test_calls_and_calibration_stand_in_the_page_with_what_they_were_chosen_on(folder, results):
+    html, _ = read_page(folder)
+    assert html.count("Thresholds chosen on validation") == html.count("chosen on training records, out of fold") == len(results)
+    for comparison in (results[0].best_zero_shot, results[0].probes[-1].comparison):
+        for side in (comparison.model.decisions, comparison.random.decisions):
+            for f in (side.macro_f1, side.macro_ece):
+                assert f"{f.value:.3f} <small>[{f.low:.3f}, {f.high:.3f}]" in html
+        assert f"an ECE of {comparison.model.decisions.calibrated_ece:.3f}" in html
+
+
 def test_every_class_has_a_curve_and_the_controls_beside_it(folder, results):
     html, _ = read_page(folder)
     curves = sum(len(r.zero_shot[r.headline].model.classes) + len(r.probes[-1].comparison.model.classes) for r in results)

@@ -30,32 +30,50 @@ class Bench:
     def __init__(self, names: Iterable[str], truth: Truth, patients: NDArray[np.int64], replicates: int, seed: int) -> None:
         self.names = tuple(names)
         self.truth = truth
+        self.patients = patients
         self.seed = seed
         self.weights = metrics.patient_weights(patients, replicates, np.random.default_rng([seed, 11]))
 
-    def compare(self, model: Sequence[Scores], random: Sequence[Scores]) -> Comparison:
+    def part(self, records: NDArray[np.bool_], classes: NDArray[np.bool_]) -> Bench:
+        """The bench of some of the records [n] and classes [C], with replicates of these records' patients alone."""
+        names = [name for name, kept in zip(self.names, classes, strict=True) if kept]
+        patients = np.unique(self.patients[records], return_inverse=True)[1].astype(np.int64)
+        return Bench(names, self.truth[np.ix_(records, classes)], patients, len(self.weights), self.seed)
+
+    def compare(
+        self, model: Sequence[Scores], random: Sequence[Scores], supervised: Sequence[Scores] | None = None
+    ) -> Comparison:
         """Figures of K score sets each ([n, C]; K = 1 for zero-shot, one a draw for probes), averaged over the K.
 
         A replicate draws patients, and where K > 1 also draws with replacement among the K training draws: the interval is of the
         mean over draws and holds both who was tested and which records were labelled.
         """
-        draws = self._draw_shares(len(model))
-        performance, replicates = self._performance(model, draws)
-        control, control_replicates = self._performance(random, draws)
-        gain = performance.macro_auroc.value - control.macro_auroc.value
+        performance, replicates = self._performance(model, self.draw_shares(len(model)))
+        rivals = [self._performance(sets, self.draw_shares(len(sets))) for sets in (random, supervised) if sets is not None]
+        gains = [
+            metrics.figure(performance.macro_auroc.value - rival.macro_auroc.value, replicates - its_replicates)
+            for rival, its_replicates in rivals
+        ]
         return Comparison(
             model=performance,
-            random=control,
-            gain=metrics.figure(gain, replicates - control_replicates),
+            random=rivals[0][0],
+            gain=gains[0],
             roc=self._roc(model[0]),
             random_roc=self._roc(random[0]),
+            supervised=None if supervised is None else rivals[1][0],
+            supervised_gain=None if supervised is None else gains[1],
         )
+
+    def difference(self, one: Sequence[Scores], other: Sequence[Scores]) -> Figure:
+        """Macro AUROC of one group of score sets minus that of another on the same records, paired."""
+        sides = [self._performance(sets, self.draw_shares(len(sets))) for sets in (one, other)]
+        return metrics.figure(sides[0][0].macro_auroc.value - sides[1][0].macro_auroc.value, sides[0][1] - sides[1][1])
 
     def macro_auroc(self, scores: Scores) -> float:
         """Mean over classes of the AUROC; scores [n, C]."""
         return float(np.mean([metrics.auroc(scores[:, c], self.truth[:, c]) for c in range(len(self.names))]))
 
-    def _draw_shares(self, draws: int) -> NDArray[np.float64]:
+    def draw_shares(self, draws: int) -> NDArray[np.float64]:
         """[R, K] weights of the training draws in each replicate, rows summing to one."""
         rng = np.random.default_rng([self.seed, 12, draws])
         return rng.multinomial(draws, np.full(draws, 1.0 / draws), size=len(self.weights)) / draws

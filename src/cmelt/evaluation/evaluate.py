@@ -13,6 +13,7 @@ from cmelt.errors import ConfigError, StoreError
 from cmelt.evaluation import examples, metrics, zero_shot
 from cmelt.evaluation.comparison import Bench, shuffled_figure, text_only_figure
 from cmelt.evaluation.contamination import unseen
+from cmelt.evaluation.decisions import decide_by_validation, with_decisions
 from cmelt.evaluation.embedder import Embedder, EvaluationStore, Progress, Rows, check_fit, embed_rows
 from cmelt.evaluation.probes import fit_probes
 from cmelt.evaluation.protocol import Protocol, Report, Sample, rows_of, sample_of
@@ -123,7 +124,8 @@ def _answer(
         fault = f"none of the classes of task {task.name} has both positives and negatives among the {len(tested.rows)} records"
         raise StoreError("store", fault, "check the labels (cmelt inspect) and the splits")
     bench = Bench(names[kept], tested.truth[:, kept], tested.patients, protocol.bootstrap, protocol.seed)
-    shot, scores = _zero_shot(embedder, control, task, tested, kept, bench, protocol.seed)
+    validation = np.isin(tested.rows, store.rows("validation"))
+    shot, scores = _zero_shot(embedder, control, task, tested, validation, bench, kept)
     headline = task.headline if task.headline in shot else "similarity"
     probes, unlearnable = fit_probes(names, tested, training, kept, protocol, _stage(progress, f"linear probes, {task.name}"))
     return Results(
@@ -150,15 +152,23 @@ def _answer(
 
 
 def _zero_shot(
-    embedder: Embedder, control: Embedder, task: Task, tested: Sample, kept: NDArray[np.bool_], bench: Bench, seed: int
+    embedder: Embedder,
+    control: Embedder,
+    task: Task,
+    tested: Sample,
+    validation: NDArray[np.bool_],
+    bench: Bench,
+    kept: NDArray[np.bool_],
 ) -> tuple[dict[str, Comparison], dict[str, NDArray[np.float64]]]:
     """Comparison and the model's scores ([n, C] of the kept classes) by scoring."""
     scores = {k: v[:, kept] for k, v in zero_shot.scores(tested.model, zero_shot.embed_prompts(embedder, task)).items()}
     random = {k: v[:, kept] for k, v in zero_shot.scores(tested.control, zero_shot.embed_prompts(control, task)).items()}
     found = {}
     for scoring, values in scores.items():
-        comparison = bench.compare([values], [random[scoring]])
-        shuffled = shuffled_figure(bench, values, tested.patients, PERMUTATIONS, seed)
+        sides = values, random[scoring]
+        decisions = [decide_by_validation(bench, [side], validation, probabilities=False) for side in sides]
+        comparison = with_decisions(bench.compare([sides[0]], [sides[1]]), *decisions)
+        shuffled = shuffled_figure(bench, values, tested.patients, PERMUTATIONS, bench.seed)
         found[scoring] = replace(comparison, shuffled=shuffled, text_only=text_only_figure(bench))
     return found, scores
 

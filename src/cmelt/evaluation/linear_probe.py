@@ -7,7 +7,7 @@ others to choose on. Nothing here is ever shown a label of the evaluated records
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,13 +21,18 @@ FOLDS = 5
 
 @dataclass(frozen=True)
 class LinearProbe:
-    """A fitted probe: standardisation of the drawn records, then a linear layer."""
+    """A fitted probe: standardisation of the drawn records, then a linear layer.
+
+    `held_out` [n, C] are the log-odds of the drawn records, each by a probe of the same strength that was fitted on the other
+    patients'; NaN where there was one patient alone. Thresholds are chosen on them.
+    """
 
     mean: Matrix
     deviation: Matrix
     layer: LogisticModel
     strength: float
     records: int
+    held_out: Matrix | None = None
 
     def scores(self, embeddings: NDArray[np.floating]) -> Matrix:
         """[n, D] → [n, C] log-odds."""
@@ -63,23 +68,31 @@ def fit_probe(
 ) -> LinearProbe:
     """Fit a probe on the drawn records: embeddings [n, D], truth [n, C], patients [n] → the probe with the chosen strength."""
     wide = np.asarray(embeddings, np.float64)
-    strength = choose_strength(wide, truth, patients, rng, grid)
-    return _fit(wide, truth, [g for g in grid if g <= strength])[-1]
+    strength, held_out = cross_validate(wide, truth, patients, rng, grid)
+    return replace(_fit(wide, truth, [g for g in grid if g <= strength])[-1], held_out=held_out)
 
 
 def choose_strength(
     embeddings: Matrix, truth: NDArray[np.bool_], patients: NDArray[np.int64], rng: np.random.Generator, grid: Sequence[float]
 ) -> float:
     """The C of `grid` with the lowest log-loss, pooled over classes and held-out patients; the smallest of equals."""
+    return cross_validate(embeddings, truth, patients, rng, grid)[0]
+
+
+def cross_validate(
+    embeddings: Matrix, truth: NDArray[np.bool_], patients: NDArray[np.int64], rng: np.random.Generator, grid: Sequence[float]
+) -> tuple[float, Matrix]:
+    """The chosen C, and the log-odds [n, C] that probes of that strength give to patients they have not seen."""
     folds = patient_folds(patients, rng)
     if folds.max() == 0:
-        return grid[len(grid) // 2]  # a single patient: nothing to hold out
-    losses = np.zeros(len(grid))
+        return grid[len(grid) // 2], np.full(truth.shape, np.nan)  # a single patient: nothing to hold out
+    held_out = np.zeros((len(grid), *truth.shape))
     for fold in range(int(folds.max()) + 1):
         kept = folds != fold
         probes = _fit(embeddings[kept], truth[kept], grid)
-        losses += [log_loss(probe.scores(embeddings[~kept]), truth[~kept]) for probe in probes]
-    return grid[int(np.argmin(losses))]
+        held_out[:, ~kept] = [probe.scores(embeddings[~kept]) for probe in probes]
+    best = int(np.argmin([log_loss(scores, truth) for scores in held_out]))
+    return grid[best], held_out[best]
 
 
 def patient_folds(patients: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:

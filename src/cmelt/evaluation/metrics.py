@@ -1,4 +1,4 @@
-"""AUROC and average precision: point figures from scikit-learn, intervals from a vectorised bootstrap over patients.
+"""AUROC, average precision and F1: point figures from scikit-learn, intervals from a vectorised bootstrap over patients.
 
 The bootstrap gives every patient a count a replicate and works with weighted ranks, so that no record is copied and all
 replicates of a class are one cumulative sum.
@@ -49,6 +49,28 @@ def auprc(scores: Scores, truth: Truth) -> float:
     return float(average_precision_score(truth, scores))
 
 
+def f1(called: Truth, truth: Truth) -> float:
+    """Harmonic mean of precision and sensitivity of one class; called, truth [n]. Zero where nothing is called."""
+    from sklearn.metrics import f1_score
+
+    return float(f1_score(truth, called, zero_division=0.0))
+
+
+def best_threshold(scores: Scores, truth: Truth) -> float:
+    """The threshold with the highest F1 when every score at or above it is called; scores, truth [n].
+
+    It lies halfway between two scores, so that it does not sit on a record. Of equals the highest; NaN without a positive.
+    """
+    if not truth.any():
+        return float("nan")
+    from sklearn.metrics import precision_recall_curve
+
+    precision, recall, thresholds = precision_recall_curve(truth, scores)
+    quality = precision[:-1] * recall[:-1] / np.maximum(precision[:-1] + recall[:-1], 1e-300)
+    best = len(quality) - 1 - int(np.argmax(quality[::-1]))
+    return float(thresholds[best] if best == 0 else (thresholds[best] + thresholds[best - 1]) / 2)
+
+
 def patient_weights(patients: NDArray[np.int64], replicates: int, rng: np.random.Generator) -> NDArray[np.float32]:
     """How often each record counts in each replicate when patients are drawn with replacement.
 
@@ -83,6 +105,13 @@ def weighted_auprc(scores: Scores, truth: Truth, weights: NDArray[np.floating]) 
             return np.einsum("tr,tr->r", _steps(found), precision) / found[-1]
 
     return _by_threshold(scores, truth, weights, area, descending=True)
+
+
+def weighted_f1(called: Truth, truth: Truth, weights: NDArray[np.floating]) -> Replicates:
+    """F1 of one class under R weightings; called, truth [n], weights [R, n] → [R]; NaN without positives, as for the areas."""
+    hits, calls, positives = (weights @ kind.astype(np.float64) for kind in (called & truth, called, truth))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(positives > 0, 2 * hits / (calls + positives), np.nan)
 
 
 def _by_threshold(

@@ -8,8 +8,10 @@ from numpy.typing import NDArray
 from cmelt.errors import StoreError
 from cmelt.evaluation import metrics
 from cmelt.evaluation.comparison import Bench
+from cmelt.evaluation.decisions import OUT_OF_FOLD, Calls, calls_of, decide, with_decisions
 from cmelt.evaluation.embedder import Progress
-from cmelt.evaluation.linear_probe import draw_records, fit_probe
+from cmelt.evaluation.linear_probe import LinearProbe, draw_records, fit_probe
+from cmelt.evaluation.logistic import sigmoid
 from cmelt.evaluation.protocol import Protocol, Sample
 from cmelt.evaluation.results import ProbeResult
 
@@ -45,6 +47,7 @@ def _probe(bench: Bench, tested: Sample, training: Sample, fraction: float, prot
     """Fit model and control on the same draws with the same folds, and compare them."""
     draws = 1 if fraction >= 1.0 else protocol.draws
     score_sets: dict[str, list[NDArray[np.float64]]] = {"model": [], "control": []}
+    calls: dict[str, list[Calls]] = {"model": [], "control": []}
     strengths: dict[str, list[float]] = {"model": [], "control": []}
     size = 0
     for draw in range(draws):
@@ -54,8 +57,11 @@ def _probe(bench: Bench, tested: Sample, training: Sample, fraction: float, prot
             learn, test = getattr(training, side), getattr(tested, side)
             folds = np.random.default_rng([protocol.seed, 15, draw])
             probe = fit_probe(learn[drawn], training.truth[drawn], training.patients[drawn], folds)
-            score_sets[side].append(probe.scores(test))
+            scores = probe.scores(test)
+            score_sets[side].append(scores)
+            calls[side].append(_calls(scores, probe, training.truth[drawn]))
             strengths[side].append(probe.strength)
+    comparison = bench.compare(score_sets["model"], score_sets["control"])
     return ProbeResult(
         fraction=fraction,
         records=size,
@@ -64,5 +70,13 @@ def _probe(bench: Bench, tested: Sample, training: Sample, fraction: float, prot
         random_strengths=tuple(strengths["control"]),
         draw_auroc=tuple(bench.macro_auroc(s) for s in score_sets["model"]),
         random_draw_auroc=tuple(bench.macro_auroc(s) for s in score_sets["control"]),
-        comparison=bench.compare(score_sets["model"], score_sets["control"]),
+        comparison=with_decisions(comparison, *(decide(bench, calls[side], OUT_OF_FOLD) for side in ("model", "control"))),
     )
+
+
+def _calls(scores: NDArray[np.float64], probe: LinearProbe, truth: NDArray[np.bool_]) -> Calls:
+    """Calls at the thresholds that serve the probe's own training records best, each scored out of fold."""
+    held_out = probe.held_out
+    if held_out is None or np.isnan(held_out).any():  # one patient alone: nothing could be held out
+        held_out, truth = np.zeros(truth.shape), np.zeros_like(truth)
+    return calls_of(scores, sigmoid(scores), held_out, truth)

@@ -11,8 +11,8 @@ import numpy as np
 
 from cmelt.evaluation.metrics import Figure
 
-#: Of the results.json layout; counts up when a key changes its meaning or goes.
-FORMAT, FORMAT_VERSION = "cmelt-evaluation", 1
+#: Of the results.json layout; counts up when a key comes, goes or changes its meaning.
+FORMAT, FORMAT_VERSION = "cmelt-evaluation", 2
 
 
 @dataclass(frozen=True)
@@ -24,12 +24,42 @@ class ClassFigures:
 
 
 @dataclass(frozen=True)
+class ClassDecisions:
+    """One class when it is called or not: the threshold of each score set (NaN: never called), F1, calibration error."""
+
+    thresholds: tuple[float, ...]
+    f1: Figure
+    ece: Figure
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """How good calls and probabilities are, on records that had no part in choosing thresholds or scaling.
+
+    Attributes:
+        chosen_on: what thresholds (and the scaling of scores that are no probabilities) were chosen on.
+        records: how many records these figures are measured on.
+        macro_f1, macro_ece: plain means over `classes`.
+        calibrated_ece: the macro ECE that perfectly calibrated probabilities would show on so many records.
+        classes: those with a positive both where thresholds are chosen and where they are measured.
+    """
+
+    chosen_on: str
+    records: int
+    macro_f1: Figure
+    macro_ece: Figure
+    calibrated_ece: float
+    classes: dict[str, ClassDecisions]
+
+
+@dataclass(frozen=True)
 class Performance:
-    """All evaluable classes and their plain mean."""
+    """All evaluable classes and their plain mean; `decisions` where there were labels to choose thresholds on."""
 
     macro_auroc: Figure
     macro_auprc: Figure
     classes: dict[str, ClassFigures]
+    decisions: Decisions | None = None
 
 
 @dataclass(frozen=True)
@@ -51,6 +81,7 @@ class Comparison:
             zero-shot only.
         text_only: macro AUROC of a score that never sees the ECG; zero-shot only.
         supervised: a supervised network trained from scratch, where the caller has one.
+        supervised_gain: macro AUROC of the model minus that of the supervised network, paired.
     """
 
     model: Performance
@@ -61,6 +92,7 @@ class Comparison:
     shuffled: Figure | None = None
     text_only: float | None = None
     supervised: Performance | None = None
+    supervised_gain: Figure | None = None
 
 
 @dataclass(frozen=True)

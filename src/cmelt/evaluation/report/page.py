@@ -9,7 +9,7 @@ from pathlib import Path
 from cmelt.evaluation.embedder import EvaluationStore
 from cmelt.evaluation.report.charts import forest_chart, loss_chart, roc_chart
 from cmelt.evaluation.report.losses import NAMES, read_losses
-from cmelt.evaluation.report.tables import class_table, overview_table, probe_table, share
+from cmelt.evaluation.report.tables import class_table, decision_table, overview_table, probe_table, share
 from cmelt.evaluation.results import Comparison, Example, Results
 from cmelt.pages import document
 from cmelt.records.drawing import draw_ecg
@@ -57,13 +57,15 @@ def _task(result: Results, store: EvaluationStore | None) -> str:
     if result.headline != "similarity":
         raw = class_table(result, result.zero_shot["similarity"])
         parts.append(f"<details><summary>Zero-shot, raw similarity</summary>{raw}</details>")
+    if calls := decision_table(result.best_zero_shot):
+        parts.append(f"<details><summary>Calls and calibration, zero-shot</summary>{calls}</details>")
     parts.append(f"<h3>ROC curves, zero-shot</h3>{_curves(result.best_zero_shot)}")
     if result.probes:
         last = result.probes[-1]
         parts.append(f"<h3>Linear probe</h3>{probe_table(result)}")
         parts.append(
             f"<details><summary>Classes and ROC curves of the probe at {share(last.fraction)}</summary>"
-            f"{class_table(result, last.comparison)}{_curves(last.comparison)}</details>"
+            f"{class_table(result, last.comparison)}{decision_table(last.comparison)}{_curves(last.comparison)}</details>"
         )
     if store is not None and result.examples:
         parts.append(f"<h3>Examples</h3>{''.join(_example(example, result.records, store) for example in result.examples)}")
@@ -142,6 +144,8 @@ def _method(results: Sequence[Results]) -> str:
         "chosen by cross-validation over patients inside the drawn training records. Nothing was chosen on evaluated records.</p>"
         "<p>Intervals: 2.5 % and 97.5 % points when patients are drawn with replacement, and for probes the training draws too. "
         "In the mean, a class that vanishes from a replicate keeps its value. Differences are paired.</p>"
+        "<p>F1 is that of calls at thresholds chosen on other records; ECE is the expected calibration error in 15 bins of equal "
+        "count, zero-shot scores made probabilities by Platt's scaling on validation records.</p>"
         "<p>Controls: the same network with random weights, through the same steps; ECGs exchanged between patients; a score "
         f"that never sees the ECG, which is 0.5 by construction. Before measuring, {checked}</p><dl>{items}</dl>"
     )

@@ -8,7 +8,7 @@ from html import escape
 import numpy as np
 
 from cmelt.evaluation.metrics import Figure
-from cmelt.evaluation.results import Comparison, Results
+from cmelt.evaluation.results import Comparison, Decisions, Results
 
 
 def table(head: Sequence[str], rows: Iterable[str]) -> str:
@@ -80,7 +80,8 @@ def class_table(result: Results, comparison: Comparison) -> str:
 
 def probe_table(result: Results) -> str:
     """One line a share of the training labels."""
-    head = ("training labels", "records", "draws", "AUROC", "random weights", "difference", "average precision", "chosen C")
+    head = ["training labels", "records", "draws", "AUROC", "random weights", "difference", "average precision", "F1", "ECE"]
+    head.append("chosen C")
     rows = []
     for probe in result.probes:
         c = probe.comparison
@@ -88,9 +89,44 @@ def probe_table(result: Results) -> str:
         rows.append(
             f"<tr><td>{share(probe.fraction)}</td><td>{probe.records}</td><td>{len(probe.seeds)}</td>"
             f'<td>{number(c.model.macro_auroc)}</td><td class="control">{number(c.random.macro_auroc)}</td>'
-            f"<td>{difference(c.gain)}</td><td>{number(c.model.macro_auprc)}</td><td>{chosen}</td></tr>"
+            f"<td>{difference(c.gain)}</td><td>{number(c.model.macro_auprc)}</td>{_decision_cells(c.model.decisions)}"
+            f"<td>{chosen}</td></tr>"
         )
     return table(head, rows)
+
+
+def decision_table(comparison: Comparison) -> str:
+    """One line a class: F1 at a threshold chosen on other records, and calibration, for the model and the control.
+
+    Empty where nothing could be chosen.
+    """
+    own, control = comparison.model.decisions, comparison.random.decisions
+    if own is None:
+        return ""
+    head = ("class", "F1", "random weights", "ECE", "random weights", "thresholds")
+    rows = [
+        f'<tr class="mean"><td>mean of {len(own.classes)}</td><td>{number(own.macro_f1)}</td>'
+        f'<td class="control">{number(None if control is None else control.macro_f1)}</td><td>{number(own.macro_ece)}</td>'
+        f'<td class="control">{number(None if control is None else control.macro_ece)}</td><td></td></tr>'
+    ]
+    for name, figures in own.classes.items():
+        other = None if control is None else control.classes.get(name)
+        thresholds = ", ".join("none" if np.isnan(t) else f"{t:.3g}" for t in figures.thresholds)
+        rows.append(
+            f"<tr><td>{escape(name)}</td><td>{number(figures.f1)}</td>"
+            f'<td class="control">{number(None if other is None else other.f1)}</td><td>{number(figures.ece)}</td>'
+            f'<td class="control">{number(None if other is None else other.ece)}</td><td>{thresholds}</td></tr>'
+        )
+    words = (
+        f"Thresholds chosen on {escape(own.chosen_on)}, figures of {own.records} other records. Perfectly calibrated "
+        f"probabilities would show an ECE of {own.calibrated_ece:.3f} on them."
+    )
+    return f'<p class="soft">{words}</p>{table(head, rows)}'
+
+
+def _decision_cells(decisions: Decisions | None) -> str:
+    figures = (None, None) if decisions is None else (decisions.macro_f1, decisions.macro_ece)
+    return "".join(f"<td>{number(figure)}</td>" for figure in figures)
 
 
 def share(fraction: float) -> str:
