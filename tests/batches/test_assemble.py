@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from cmelt.batches.assemble import Batches
-from cmelt.batches.batch import Batch
+from cmelt.batches.batch import Batch, EcgView
 from cmelt.batches.corpus import Corpus, corpus_of
 from cmelt.errors import StoreError
 from cmelt.negatives import build_table, embed_distinct, lsa_encoder
@@ -47,9 +47,11 @@ def batches(store, corpus, tokenizer, table):
     return make
 
 
-def equal(one: Batch, other: Batch) -> bool:
-    pairs = [(getattr(one, field.name), getattr(other, field.name)) for field in fields(Batch)]
-    return all(torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b for a, b in pairs)
+def equal(one: Batch | EcgView, other: Batch | EcgView) -> bool:
+    pairs = [(getattr(one, field.name), getattr(other, field.name)) for field in fields(one)]
+    return all(
+        torch.equal(a, b) if isinstance(a, torch.Tensor) else equal(a, b) if isinstance(a, EcgView) else a == b for a, b in pairs
+    )
 
 
 EVERYTHING = (
@@ -126,26 +128,26 @@ def test_fault_2_the_mask_symbol_is_in_the_model_s_input(batches, tokenizer):
 def test_fault_8_the_mem_target_has_the_leads_that_the_model_does_not_see(batches, store):
     batch = batches("masking.lead_drop=0.7").batch(0)
     views, truth = batch.views(16)
-    dropped = ~batch.leads_kept
+    dropped = ~batch.shown.leads_kept
     assert dropped.float().mean() > 0.4
     assert views.ecg[dropped].abs().max() == 0
     assert truth.ecg[dropped].abs().amax(1).min() > 0
     rows = [store.index.index[store.index["record"] == record][0] for record in batch.records]
     torch.testing.assert_close(truth.ecg, torch.from_numpy(store.millivolts(rows)), atol=1e-6, rtol=0)
-    torch.testing.assert_close(views.ecg[batch.leads_kept], truth.ecg[batch.leads_kept])
+    torch.testing.assert_close(views.ecg[batch.shown.leads_kept], truth.ecg[batch.shown.leads_kept])
 
 
 def test_added_noise_is_seen_and_not_to_be_rebuilt_a_gain_is_both(batches):
     plain = batches("masking.lead_drop=0").batch(0)
     noisy = batches("masking.lead_drop=0", "augmentation.noise_mv=0.1", "augmentation.gain=0.3").batch(0)
     views, truth = noisy.views(16)
-    torch.testing.assert_close(truth.ecg, plain.views(16)[1].ecg * noisy.gain[:, None, None])
+    torch.testing.assert_close(truth.ecg, plain.views(16)[1].ecg * noisy.shown.gain[:, None, None])
     added = (views.ecg - truth.ecg).std(dim=(1, 2))
-    torch.testing.assert_close(added, noisy.noise, atol=0.002, rtol=0.05)
+    torch.testing.assert_close(added, noisy.shown.noise, atol=0.002, rtol=0.05)
 
 
 def test_a_shift_moves_the_whole_record_and_fills_with_zeros(batches):
-    plain, moved = batches().batch(0).signal, batches("augmentation.shift_seconds=0.5").batch(0).signal
+    plain, moved = batches().batch(0).shown.signal, batches("augmentation.shift_seconds=0.5").batch(0).shown.signal
     ways = set()
     for before, after in zip(plain, moved, strict=True):
         fits = [

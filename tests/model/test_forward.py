@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import replace
 
 import pytest
 import torch
 
-from cmelt.config.settings import ObjectiveSettings
+from cmelt.config.settings import OBJECTIVE_NAMES, ObjectiveSettings
 from cmelt.model.cmelt import CMeltModel, Views
 from cmelt.model.configuration import CMeltConfig
 from cmelt.objectives.total import Truth, total_loss
@@ -16,14 +15,15 @@ from cmelt.training.optimiser import freeze_unused
 from tiny_runs import tiny_recipe
 
 SAMPLES, TOKENS = 160, 10
-NAMES = ("mlm", "mem", "etm", "ets", "info_nce")
+NAMES = OBJECTIVE_NAMES
+VIEWS = ("dropout", "augmented")
 BATCH, PIECES, KEPT = 3, 6, 4
 
 
 def model(*assignments: str) -> CMeltModel:
     torch.manual_seed(0)
     recipe = tiny_recipe("model.text.architecture.vocab_size=50", f"model.ecg.samples={SAMPLES}", *assignments)
-    return CMeltModel(CMeltConfig.of(recipe.model, recipe.objectives.contrast))
+    return CMeltModel(CMeltConfig.of(recipe.model, recipe.objectives))
 
 
 def views_and_truth(clean: bool = False) -> tuple[Views, Truth]:
@@ -38,27 +38,41 @@ def views_and_truth(clean: bool = False) -> tuple[Views, Truth]:
     group = torch.arange(BATCH)
     measured = torch.ones(BATCH, 12, dtype=torch.bool)
     truth = Truth(ecg, measured, kept, words, group, group.roll(1) if not clean else group, group, 16)
-    return Views(ecg, kept, tokens, mask, words, *extra), truth
+    second = torch.randn(BATCH, 12, SAMPLES, generator=source)
+    return Views(ecg, kept, tokens, mask, words, *extra, second), truth
 
 
 def gradients_of(built: CMeltModel, objectives: tuple[str, ...], clean: bool, seed: int = 3) -> dict[str, torch.Tensor | None]:
-    settings = ObjectiveSettings(**{name: float(name in objectives) for name in NAMES})
+    alignment = built.config.objective_settings.alignment
+    settings = ObjectiveSettings(**{name: float(name in objectives) for name in NAMES}, alignment=alignment)
     views, truth = views_and_truth(clean)
     torch.manual_seed(seed)
     total_loss(built(views, frozenset(objectives)), truth, settings).total.backward()
     return {name: parameter.grad for name, parameter in built.named_parameters()}
 
 
-SUBSETS = [subset for size in range(1, 6) for subset in itertools.combinations(NAMES, size)]
+SUBSETS = [subset for size in range(1, len(NAMES) + 1) for subset in itertools.combinations(NAMES, size)]
 
 
-@pytest.mark.parametrize(("fusion_layer", "clean"), [(0, False), (1, False), (1, True)])
-def test_what_is_frozen_would_not_have_learned_and_all_the_rest_learns(fusion_layer, clean):
+@pytest.mark.parametrize(
+    ("fusion_layer", "clean", "changes"),
+    [
+        (0, False, ("objectives.alignment.view=dropout",)),
+        (1, False, ("objectives.alignment.view=augmented",)),
+        (1, True, ("objectives.alignment.view=dropout", "model.ecg.layers=0", "model.ecg.pooling=attention")),
+        (0, True, ("objectives.alignment.view=augmented", "model.ecg.pooler=none", "model.ecg.pooling=mean")),
+        (0, True, ("model.text.frozen=true",)),
+    ],
+)
+def test_what_is_frozen_would_not_have_learned_and_all_the_rest_learns(fusion_layer, clean, changes):
     """DDP waits for the gradient of every weight that is to have one: none may be missing, for any choice of objectives."""
-    built = model(f"model.decoder.fusion_layer={fusion_layer}", "objectives.contrast.learn_scale_and_bias=true")
+    learned = ("objectives.contrast.learn_scale_and_bias=true", "objectives.ecg_alignment=1")
+    built = model(f"model.decoder.fusion_layer={fusion_layer}", *learned, *changes)
     for subset in SUBSETS:
         built.requires_grad_(True).zero_grad(set_to_none=True)
         reached = {name for name, gradient in gradients_of(built, subset, clean).items() if gradient is not None}
+        if built.text_frozen:
+            reached = {name for name in reached if not name.startswith("text_encoder.")}
         freeze_unused(built, frozenset(subset))
         learns = {name for name, parameter in built.named_parameters() if parameter.requires_grad}
         assert learns == reached, (subset, sorted(learns ^ reached)[:5])
@@ -121,8 +135,9 @@ def test_predicted_samples_take_their_places_among_the_masked_tokens():
 @pytest.mark.parametrize("clean", [False, True])
 def test_gradient_checkpointing_changes_no_gradient(clean):
     """Dropout included: what is computed again is computed with the same draws."""
-    plain = gradients_of(model().train(), NAMES, clean)
-    frugal = model().train()
+    aligned = "objectives.ecg_alignment=1"
+    plain = gradients_of(model(aligned).train(), NAMES, clean)
+    frugal = model(aligned).train()
     frugal.ecg_encoder.gradient_checkpointing = True
     frugal.text_encoder.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     for name, gradient in gradients_of(frugal, NAMES, clean).items():
@@ -132,10 +147,8 @@ def test_gradient_checkpointing_changes_no_gradient(clean):
 
 
 def test_the_contrast_starts_where_the_recipe_says():
-    contrast = tiny_recipe(
-        "objectives.contrast.scale=10", "objectives.contrast.bias=-10", "objectives.contrast.temperature=0.05"
-    ).objectives.contrast
-    scale, bias, temperature = CMeltModel(CMeltConfig.of(tiny_recipe().model, contrast)).contrast()
+    start = ("objectives.contrast.scale=10", "objectives.contrast.bias=-10", "objectives.contrast.temperature=0.05")
+    scale, bias, temperature = model(*start).contrast()
     assert (scale.item(), bias.item(), temperature.item()) == pytest.approx((10, -10, 20))
-    fixed = CMeltModel(CMeltConfig.of(tiny_recipe().model, replace(contrast, learn_scale_and_bias=False))).contrast
+    fixed = model(*start, "objectives.contrast.learn_scale_and_bias=false").contrast
     assert not fixed.log_scale.requires_grad and not fixed.bias.requires_grad

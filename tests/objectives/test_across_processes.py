@@ -11,6 +11,7 @@ import torch.distributed
 from safetensors.torch import load_file, save_file
 
 from cmelt.objectives.across_ranks import gather
+from cmelt.objectives.ecg_alignment import ecg_alignment_loss
 from cmelt.objectives.ets import ets_loss
 from cmelt.objectives.info_nce import info_nce_loss
 from cmelt.objectives.pairs import pairs
@@ -32,6 +33,8 @@ def losses(inputs: torch.Tensor, weight: torch.Tensor, own: torch.Tensor, seen: 
         for balance in (False, True):
             found[f"ets {identical} {balance}"] = ets_loss(ecg, gather(text), truth, one, none, balance)
         found[f"nce {identical}"] = info_nce_loss(ecg, gather(text), truth, one) + info_nce_loss(text, gather(ecg), back, one)
+    for within in (False, True):
+        found[f"alignment {within}"] = ecg_alignment_loss(ecg, text, 0.5, within)
     return found
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from cmelt.objectives.ecg_alignment import ecg_alignment_loss
 from cmelt.objectives.etm import etm_loss
 from cmelt.objectives.ets import ets_loss
 from cmelt.objectives.info_nce import info_nce_loss
@@ -178,6 +179,41 @@ def test_info_nce_of_rows_without_any_positive_is_zero_not_nan():
     loss.backward()
     assert loss.item() == 0
     assert torch.equal(ecg.grad, torch.zeros_like(ecg))
+
+
+@pytest.mark.parametrize("within", [False, True])
+def test_ecg_alignment_finds_the_other_view_of_each_ecg_both_ways(within):
+    """Without `within` the candidates are the other side's views (MERL); with it every view but the searching one (SimCLR)."""
+    temperature = 0.3
+
+    def cosine(a, b):
+        return sum(a * b) / (torch.sqrt(sum(a * a)) * torch.sqrt(sum(b * b)))
+
+    def slow(one, other):
+        views = [(i, side, view) for side, rows in enumerate((one, other)) for i, view in enumerate(rows)]
+        losses = []
+        for i, side, view in views:
+            logits = {
+                (j, where): cosine(view, candidate) / temperature
+                for j, where, candidate in views
+                if where != side or (within and j != i)
+            }
+            losses.append(torch.log(sum(torch.exp(value) for value in logits.values())) - logits[i, 1 - side])
+        assert len(losses) == 8
+        return sum(losses) / len(losses)
+
+    same(
+        lambda one, other: ecg_alignment_loss(one, other, temperature, within),
+        slow,
+        doubles(4, 3, seed=7),
+        doubles(4, 3, seed=8),
+    )
+
+
+@pytest.mark.parametrize(("within", "candidates"), [(False, 4), (True, 7)])
+def test_views_that_say_nothing_cost_the_logarithm_of_the_candidates(within, candidates):
+    nothing = torch.ones(4, 3, dtype=torch.float64)
+    assert ecg_alignment_loss(nothing, nothing, 0.1, within).item() == pytest.approx(math.log(candidates))
 
 
 def test_half_types_are_summed_in_single_precision():

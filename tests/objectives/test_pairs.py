@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from cmelt.config.settings import ContrastSettings, ObjectiveSettings
+from cmelt.config.settings import OBJECTIVE_NAMES, ContrastSettings, ObjectiveSettings
 from cmelt.model.cmelt import Outputs
 from cmelt.objectives.ets import ets_loss
 from cmelt.objectives.mem import mem_target
@@ -54,7 +54,7 @@ def batch(aligned: bool = True) -> tuple[Outputs, Truth]:
     own = torch.arange(3)
     outputs = Outputs(
         torch.randn(3, 5), torch.randn(3, 5), torch.randn(2, 7), torch.randn(3, 2, 32), torch.randn(3, 2),
-        torch.tensor(1.0), torch.tensor(0.0), torch.tensor(14.0),
+        torch.tensor(1.0), torch.tensor(0.0), torch.tensor(14.0), (torch.randn(3, 5), torch.randn(3, 5)),
     )  # fmt: skip
     truth = Truth(ecg, torch.ones(3, 2, dtype=torch.bool), torch.tensor([[0], [1], [0]]), words, own,
                   own if aligned else own.roll(1), own if aligned else own.roll(1), 16)  # fmt: skip
@@ -74,7 +74,8 @@ def test_the_total_is_the_weighted_sum_of_what_is_switched_on():
 
 
 def test_every_objective_of_the_settings_exists_and_the_other_way_round():
-    assert OBJECTIVES.keys() == ObjectiveSettings(info_nce=1.0).weights.keys()
+    assert tuple(OBJECTIVES) == OBJECTIVE_NAMES
+    assert OBJECTIVES.keys() == ObjectiveSettings(**dict.fromkeys(OBJECTIVE_NAMES, 1.0)).weights.keys()
 
 
 def test_etm_asks_whether_the_report_is_the_ecg_s_own():

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from cmelt.batches.batch import Batch
+from cmelt.batches.batch import Batch, EcgView
 from cmelt.batches.corpus import Corpus
-from cmelt.batches.masks import keep_leads, keep_tokens, mask_pieces, rows_to_replace
+from cmelt.batches.masks import keep_leads, keep_tokens, mask_pieces, others_of_batch, rows_to_replace, windows
 from cmelt.batches.seeds import generator, torch_seed
-from cmelt.config.settings import Recipe
+from cmelt.config.settings import CONTRASTIVE, Recipe
 from cmelt.negatives import NegativeTable, draw
 from cmelt.store import AnyStore
 from cmelt.text import encode, mask_token_id, maskable, shuffle_sentences
@@ -49,17 +49,12 @@ class Batches:
             len(self.tokenizer),
             self._rng("words", step),
         )
-        clean_needed = recipe.masking.contrast_view == "clean" and recipe.objectives.weights.keys() & {"ets", "info_nce"}
+        clean_needed = recipe.masking.contrast_view == "clean" and recipe.objectives.weights.keys() & CONTRASTIVE
         clean = self._texts(own, step) if clean_needed else (None, None)
-        measured = self.corpus.measured[chosen]
-        change = self._rng("augmentation", step)
-        rows = self.corpus.rows[chosen]
+        rows, measured = self.corpus.rows[chosen], self.corpus.measured[chosen]
         return Batch(
-            signal=torch.from_numpy(self._signals(rows, change)),
-            gain=torch.from_numpy(np.exp(recipe.augmentation.gain * change.standard_normal(size)).astype(np.float32)),
-            noise=torch.from_numpy((recipe.augmentation.noise_mv * change.random(size)).astype(np.float32)),
+            shown=self._shown(rows, measured, step, ""),
             measured=torch.from_numpy(measured),
-            leads_kept=torch.from_numpy(keep_leads(measured, recipe.masking.lead_drop, self._rng("leads", step))),
             kept=torch.from_numpy(
                 keep_tokens(size, recipe.model.ecg.tokens, recipe.masking.ecg_keep, self._rng("ecg tokens", step))
             ),
@@ -72,21 +67,40 @@ class Batches:
             text_group=torch.from_numpy(fused),
             records=tuple(self.store.index["record"].iloc[rows]),
             millivolts_per_step=self.store.microvolts_per_step / 1000.0,
-            noise_seed=torch_seed(recipe.seed, "noise", step, self.rank),
+            second=self._shown(rows, measured, step, " of the second view") if recipe.objectives.two_views else None,
         )
 
     def _rng(self, purpose: str, step: int) -> np.random.Generator:
         return generator(self.recipe.seed, purpose, step, self.rank)
 
     def _put_negatives_in(self, own: NDArray[np.int64], step: int) -> NDArray[np.int64]:
-        """Report numbers of the fused batch: the own ones, a share of them replaced by N3S negatives."""
-        if self.table is None:
+        """Report numbers of the fused batch: the own ones, a share of them replaced by negatives."""
+        in_batch = self.recipe.negatives.strategy == "in_batch"
+        if self.table is None and not in_batch:
             return own
         rng = self._rng("negatives", step)
         replaced = rows_to_replace(len(own), self.recipe.negatives.share, rng)
         fused = own.copy()
-        fused[replaced] = draw(self.table, own[replaced], rng)
+        fused[replaced] = others_of_batch(own, replaced, rng) if self.table is None else draw(self.table, own[replaced], rng)
         return fused
+
+    def _shown(self, rows: NDArray[np.int64], measured: NDArray[np.bool_], step: int, which: str) -> EcgView:
+        """One view of the records; `which` tells its draws from those of another view of the same step."""
+        recipe, size = self.recipe, len(rows)
+        change = self._rng(f"augmentation{which}", step)
+        signal = self._signals(rows, change)
+        gain = np.exp(recipe.augmentation.gain * change.standard_normal(size)).astype(np.float32)
+        noise = (recipe.augmentation.noise_mv * change.random(size)).astype(np.float32)
+        crop = recipe.augmentation.crop
+        window = windows(size, signal.shape[2], crop, self._rng(f"crop{which}", step)) if crop else None
+        return EcgView(
+            signal=torch.from_numpy(signal),
+            gain=torch.from_numpy(gain),
+            noise=torch.from_numpy(noise),
+            leads_kept=torch.from_numpy(keep_leads(measured, recipe.masking.lead_drop, self._rng(f"leads{which}", step))),
+            window=None if window is None else torch.from_numpy(window),
+            noise_seed=torch_seed(recipe.seed, f"noise{which}", step, self.rank),
+        )
 
     def _texts(self, groups: NDArray[np.int64], step: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """The reports of these numbers as word pieces [B, S] and mask [B, S]."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -10,30 +11,65 @@ from torch import Tensor
 from cmelt.model.cmelt import Views
 from cmelt.objectives.total import Truth
 
+Part = TypeVar("Part")
+
 
 @dataclass(frozen=True)
-class Batch:
-    """B pairs and their masks.
+class EcgView:
+    """How the model is shown B records: what was drawn for one view of them.
 
     Attributes:
-        signal: [B, L, T] int16.
+        signal: [B, L, T] int16, moved in time.
         gain, noise: [B] factor on each record, and the standard deviation in mV of noise added to what the model sees.
-        measured: [B, L] True where the record has the lead.
         leads_kept: [B, L] False where random lead masking hides a lead.
-        kept: [B, K] ECG tokens that stay visible.
-        tokens, text_mask, words: [B, S] hidden word pieces, True at real ones, what to predict.
-        clean_tokens, clean_text_mask: [B, S'] the pair's own report, or None.
-        own_group, text_group: [B] numbers of the own report and of the one in `tokens`.
-        records: names of the records, for error messages.
-        millivolts_per_step: scale of `signal`.
+        window: [B, 2] first and past-the-last sample that is shown; None shows all.
         noise_seed: seed of the added noise, drawn on the device.
     """
 
     signal: Tensor
     gain: Tensor
     noise: Tensor
-    measured: Tensor
     leads_kept: Tensor
+    window: Tensor | None
+    noise_seed: int
+
+    def true(self, millivolts_per_step: float) -> Tensor:
+        """The records in millivolts [B, L, T], nothing hidden and nothing added."""
+        return self.signal.float() * (self.gain[:, None, None] * millivolts_per_step)
+
+    def seen(self, true: Tensor, measured: Tensor) -> Tensor:
+        """What the model sees of the `true` records [B, L, T]; measured [B, L] is False where a record lacks a lead."""
+        seen = true
+        if bool((self.noise > 0).any()):
+            source = torch.Generator(true.device).manual_seed(self.noise_seed)
+            added = torch.randn(true.shape, generator=source, device=true.device)
+            seen = (seen + self.noise[:, None, None] * added) * measured[..., None]
+        seen = seen * self.leads_kept[..., None]
+        if self.window is None:
+            return seen
+        sample = torch.arange(seen.shape[2], device=seen.device)
+        shown = (sample >= self.window[:, :1]) & (sample < self.window[:, 1:])  # [B, T]
+        return seen * shown[:, None]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B pairs and their masks.
+
+    Attributes:
+        shown: the view of the records that the objectives share.
+        measured: [B, L] True where the record has the lead.
+        kept: [B, K] ECG tokens that stay visible.
+        tokens, text_mask, words: [B, S] hidden word pieces, True at real ones, what to predict.
+        clean_tokens, clean_text_mask: [B, S'] the pair's own report, or None.
+        own_group, text_group: [B] numbers of the own report and of the one in `tokens`.
+        records: names of the records, for error messages.
+        millivolts_per_step: scale of the signals.
+        second: another view of the same records, drawn apart; None where no objective compares two.
+    """
+
+    shown: EcgView
+    measured: Tensor
     kept: Tensor
     tokens: Tensor
     text_mask: Tensor
@@ -44,32 +80,37 @@ class Batch:
     text_group: Tensor
     records: tuple[str, ...]
     millivolts_per_step: float
-    noise_seed: int
+    second: EcgView | None = None
 
     def to(self, device: torch.device) -> Batch:
         """The same batch with its tensors on `device`."""
-        moved = {
-            f.name: value.to(device, non_blocking=True)
-            for f in fields(self)
-            if isinstance(value := getattr(self, f.name), Tensor)
-        }
-        return replace(self, **moved)  # type: ignore[arg-type]
+        return _moved(self, device)
 
     def views(self, samples_per_token: int) -> tuple[Views, Truth]:
         """Scale the signals and hide what is to be hidden: what the model sees, and what the objectives compare with.
 
         The target of masked ECG modelling is the record with all its leads and without the noise that was added.
         """
-        ecg = self.signal.float() * (self.gain[:, None, None] * self.millivolts_per_step)
-        seen = ecg
-        if bool((self.noise > 0).any()):
-            source = torch.Generator(ecg.device).manual_seed(self.noise_seed)
-            added = torch.randn(ecg.shape, generator=source, device=ecg.device)
-            seen = (seen + self.noise[:, None, None] * added) * self.measured[..., None]
-        seen = seen * self.leads_kept[..., None]
-        views = Views(seen, self.kept, self.tokens, self.text_mask, self.words, self.clean_tokens, self.clean_text_mask)
+        ecg = self.shown.true(self.millivolts_per_step)
+        second = None if self.second is None else self.second.seen(self.second.true(self.millivolts_per_step), self.measured)
+        views = Views(
+            self.shown.seen(ecg, self.measured), self.kept, self.tokens, self.text_mask, self.words,
+            self.clean_tokens, self.clean_text_mask, second,
+        )  # fmt: skip
         contrast_group = self.text_group if self.clean_tokens is None else self.own_group
         truth = Truth(
             ecg, self.measured, self.kept, self.words, self.own_group, self.text_group, contrast_group, samples_per_token
         )
         return views, truth
+
+
+def _moved(part: Part, device: torch.device) -> Part:
+    """A copy of the dataclass with its tensors, and those of dataclasses in it, on `device`."""
+    changes: dict[str, object] = {}
+    for f in fields(part):  # type: ignore[arg-type]
+        value = getattr(part, f.name)
+        if isinstance(value, Tensor):
+            changes[f.name] = value.to(device, non_blocking=True)
+        elif isinstance(value, EcgView):
+            changes[f.name] = _moved(value, device)
+    return replace(part, **changes)  # type: ignore[type-var]

@@ -52,6 +52,27 @@ def keep_leads(measured: Flags, drop: float, rng: np.random.Generator) -> Flags:
     return keep
 
 
+def windows(batch: int, samples: int, crop: float, rng: np.random.Generator) -> Integers:
+    """First and past-the-last sample that stays visible of each record, [B, 2]: up to a share `crop` of it is hidden, at both
+    ends together. How much, and where the rest lies, are drawn evenly."""
+    length = samples - np.floor(rng.random(batch) * (crop * samples + 1)).astype(np.int64)
+    first = np.floor(rng.random(batch) * (samples - length + 1)).astype(np.int64)
+    return np.stack([first, first + length], axis=1)
+
+
+def others_of_batch(own: Integers, replaced: Integers, rng: np.random.Generator) -> Integers:
+    """For each replaced row the report number of another row of the batch, drawn evenly among the rows with another report.
+
+    own [B]; a row keeps its own number where the whole batch has one report.
+    """
+    found = own[replaced].copy()
+    for i, row in enumerate(replaced):
+        others = np.flatnonzero(own != own[row])
+        if others.size:
+            found[i] = own[others[rng.integers(others.size)]]
+    return found
+
+
 def rows_to_replace(batch: int, share: float, rng: np.random.Generator) -> Integers:
     """Rows that get a negative report: `int(share·B + u)` of them with u uniform in [0, 1) (method page, ETM)."""
     count = min(batch, int(share * batch + rng.random()))

@@ -19,6 +19,13 @@ FLAN_T5_BASE: dict[str, Any] = {
 }
 
 
+#: Every objective; each has a weight of its name in `ObjectiveSettings`.
+OBJECTIVE_NAMES = ("mlm", "mem", "etm", "ets", "info_nce", "ecg_alignment")
+#: Objectives that look at the fused pair, and those that compare the two embeddings before fusion.
+FUSED = frozenset({"mlm", "mem", "etm"})
+CONTRASTIVE = frozenset({"ets", "info_nce"})
+
+
 def _within(name: str, value: float, holds: bool) -> None:
     if not holds:
         raise ValueError(f"{name} {value} is out of range")
@@ -47,7 +54,17 @@ class EcgSettings:
     # Where masked tokens are blotted out: in the signal itself, before the positional convolution, or after it. The last is
     # what the authors' release does; there, kept tokens already contain the masked ones.
     masking: Literal["signal", "before_position", "after_position"] = "before_position"
-    pooling: Literal["first", "mean"] = "first"
+    # `attention`: the class token's state asks all tokens once more, as MERL's attention pooling does.
+    pooling: Literal["first", "mean", "attention"] = "first"
+    # What makes an embedding of the pooled state: the paper's tanh(W · state + b), or nothing, for objectives that never
+    # reach W (masked modelling alone): a probe then sees states that have learned.
+    pooler: Literal["tanh", "none"] = "tanh"
+
+    def __post_init__(self) -> None:
+        if self.layers < 0:
+            raise ValueError(f"layers {self.layers} is out of range")
+        if self.layers == 0 and self.pooling == "first":
+            raise ValueError("with layers 0 the class token never sees the ECG; choose pooling mean or attention")
 
     @property
     def samples_per_token(self) -> int:
@@ -70,6 +87,8 @@ class TextSettings:
     vocabulary: int = 4096
     max_tokens: int = 256
     pooling: Literal["first", "mean"] = "first"
+    # The encoder's weights stay as they are (its projection and pooler learn), and its dropout is off.
+    frozen: bool = False
 
 
 @dataclass(frozen=True)
@@ -146,13 +165,15 @@ class AugmentationSettings:
     shift_seconds: float = 0.0
     gain: float = 0.0
     noise_mv: float = 0.0
+    crop: float = 0.0
     shuffle_sentences: bool = False
     drop_sentences: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("shift_seconds", "gain", "noise_mv"):
             _within(name, getattr(self, name), getattr(self, name) >= 0)
-        _within("drop_sentences", self.drop_sentences, 0 <= self.drop_sentences < 1)
+        for name in ("drop_sentences", "crop"):
+            _within(name, getattr(self, name), 0 <= getattr(self, name) < 1)
 
 
 @dataclass(frozen=True)
@@ -160,7 +181,8 @@ class NegativeSettings:
     """Nearest-neighbour negative sampling, N3S."""
 
     share: float = 0.5
-    strategy: Literal["farthest", "band", "random"] = "farthest"
+    # `in_batch` puts in another report of the same batch and needs no table.
+    strategy: Literal["farthest", "band", "random", "in_batch"] = "farthest"
     candidates: int = 64
     # Quantiles of distance from which `band` draws: 0 is the nearest report, 1 the farthest.
     band: tuple[float, float] = (0.5, 0.95)
@@ -191,6 +213,20 @@ class ContrastSettings:
 
 
 @dataclass(frozen=True)
+class AlignmentSettings:
+    """Two views of the same ECG that are to agree."""
+
+    # `dropout`: two dropout masks on the latent (MERL's uni-modal alignment); `augmented`: two augmentations of the ECG (SimCLR).
+    view: Literal["dropout", "augmented"] = "dropout"
+    dropout: float = 0.1
+    temperature: float = 0.07
+
+    def __post_init__(self) -> None:
+        _within("dropout", self.dropout, 0 <= self.dropout < 1)
+        _within("temperature", self.temperature, self.temperature > 0)
+
+
+@dataclass(frozen=True)
 class ObjectiveSettings:
     """Weight of each objective in the sum; 0 leaves it out and costs nothing."""
 
@@ -199,16 +235,23 @@ class ObjectiveSettings:
     etm: float = 1.0
     ets: float = 1.0
     info_nce: float = 0.0
+    ecg_alignment: float = 0.0
     contrast: ContrastSettings = field(default_factory=ContrastSettings)
+    alignment: AlignmentSettings = field(default_factory=AlignmentSettings)
 
     @property
     def weights(self) -> dict[str, float]:
         """The objectives that count, by name."""
-        named = {"mlm": self.mlm, "mem": self.mem, "etm": self.etm, "ets": self.ets, "info_nce": self.info_nce}
+        named = {name: float(getattr(self, name)) for name in OBJECTIVE_NAMES}
         return {name: weight for name, weight in named.items() if weight > 0}
 
+    @property
+    def two_views(self) -> bool:
+        """Whether a second augmented view of every ECG is needed."""
+        return self.ecg_alignment > 0 and self.alignment.view == "augmented"
+
     def __post_init__(self) -> None:
-        for name in ("mlm", "mem", "etm", "ets", "info_nce"):
+        for name in OBJECTIVE_NAMES:
             _within(name, getattr(self, name), getattr(self, name) >= 0)
         if not self.weights:
             raise ValueError("every objective is switched off")

@@ -9,11 +9,22 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoModel, PreTrainedModel
 
+from cmelt.config.settings import CONTRASTIVE, FUSED, ObjectiveSettings
 from cmelt.model.configuration import CMeltConfig
 from cmelt.model.ecg_encoder import EcgEncoder, PositionalConvolution
-from cmelt.model.fusion import Fused, Fusion, Pooler
-from cmelt.model.heads import EcgDecoder, WordHead
+from cmelt.model.fusion import Fused, Fusion
+from cmelt.model.heads import DropoutViews, EcgDecoder, ViewProjection, WordHead
 from cmelt.model.text_encoder import build_text_encoder, text_config, text_width
+from cmelt.model.towers import Towers
+
+
+#: What an objective needs beside the two towers.
+PARTS_NEEDED = {
+    "mlm": ("fusion", "word_head"),
+    "mem": ("fusion", "ecg_decoder"),
+    "etm": ("fusion", "match_head"),
+    "ecg_alignment": ("view_head",),
+}
 
 
 class Views(NamedTuple):
@@ -25,6 +36,7 @@ class Views(NamedTuple):
         tokens, text_mask: [B, S] word pieces with some masked (of the negative, where one was put in), True at real ones.
         words: [B, S] the piece to be predicted, −100 where none is.
         clean_tokens, clean_text_mask: [B, S'] the pair's own report, unmasked; None where the contrast sees the masked view.
+        second_ecg: [B, L, T] the same ECGs, changed and dropped anew; None where no objective compares two.
     """
 
     ecg: Tensor
@@ -34,6 +46,7 @@ class Views(NamedTuple):
     words: Tensor
     clean_tokens: Tensor | None = None
     clean_text_mask: Tensor | None = None
+    second_ecg: Tensor | None = None
 
 
 class Outputs(NamedTuple):
@@ -45,6 +58,7 @@ class Outputs(NamedTuple):
         samples: [B, P, leads × samples] predicted samples of every token, those of a lead side by side.
         match_logits: [B, 2], the second is "this report is this ECG's".
         scale, bias: of the sigmoid contrast; `temperature_scale` of the softmax one. Scalars.
+        ecg_views: two views of each ECG, [B, D] each, that are to agree.
     """
 
     ecg_embedding: Tensor | None
@@ -55,9 +69,10 @@ class Outputs(NamedTuple):
     scale: Tensor
     bias: Tensor
     temperature_scale: Tensor
+    ecg_views: tuple[Tensor, Tensor] | None = None
 
 
-class CMeltModel(PreTrainedModel):
+class CMeltModel(Towers, PreTrainedModel):
     """An ECG encoder and a text encoder, joined."""
 
     config_class = CMeltConfig
@@ -69,20 +84,19 @@ class CMeltModel(PreTrainedModel):
 
     def __init__(self, config: CMeltConfig) -> None:
         super().__init__(config)
-        settings, contrast = config.model_settings, config.contrast_settings
+        settings, contrast = config.model_settings, config.objective_settings.contrast
         ecg, text, width = settings.ecg, text_config(settings.text.architecture), settings.width
-        self.ecg_encoder = EcgEncoder(ecg)
-        self.text_encoder = build_text_encoder(text)
-        self.ecg_projection = nn.Linear(ecg.width, width)
-        self.text_projection = nn.Linear(text_width(text), width)
-        self.ecg_pooler = Pooler(width, ecg.pooling)
-        self.text_pooler = Pooler(width, settings.text.pooling)
+        self.build_towers(settings, lambda: build_text_encoder(text), text_width(text))
         self.fusion = Fusion(width, settings.fusion, settings.decoder.fusion_layer)
         self.word_head = WordHead(width, text.vocab_size)
         self.ecg_decoder = EcgDecoder(width, settings.decoder, ecg.samples_per_token, ecg.leads)
         self.match_head = nn.Linear(2 * width, 2)
         self.contrast = ContrastScale(contrast.learn_scale_and_bias, contrast.scale, contrast.bias, contrast.temperature)
+        self.view_head = _view_head(width, config.objective_settings)
         self.ecg_tokens = ecg.tokens
+        self.text_frozen = settings.text.frozen
+        for part in config.absent:
+            setattr(self, part, None)
         self.post_init()
 
     @torch.no_grad()
@@ -100,41 +114,56 @@ class CMeltModel(PreTrainedModel):
         elif isinstance(module, EcgEncoder | PositionalConvolution | EcgDecoder | ContrastScale):
             module.reset_parameters()
 
-    def encode_ecg(self, ecg: Tensor, kept: Tensor | None = None) -> Tensor:
-        """ecg [B, L, T] millivolts → projected tokens [B, 1 + K, D], the class token first."""
-        return self.ecg_projection(self.ecg_encoder(ecg, kept))
-
-    def encode_text(self, tokens: Tensor, mask: Tensor) -> Tensor:
-        """Word pieces [B, S] with mask [B, S] (True at real ones) → projected states [B, S, D]."""
-        states = self.text_encoder(input_ids=tokens, attention_mask=mask.long()).last_hidden_state
-        return self.text_projection(states)
-
-    def embed_ecg(self, ecg: Tensor) -> Tensor:
-        """ecg [B, L, T] millivolts → embeddings [B, D], nothing masked, not normalised."""
-        return self.ecg_pooler(self.encode_ecg(ecg))
-
-    def embed_text(self, tokens: Tensor, mask: Tensor) -> Tensor:
-        """Word pieces [B, S] with mask [B, S] → embeddings [B, D], not normalised."""
-        return self.text_pooler(self.encode_text(tokens, mask), mask)
+    def train(self, mode: bool = True) -> CMeltModel:
+        """Training or evaluation mode. A frozen text encoder is in evaluation mode always: its dropout would be noise."""
+        super().train(mode)
+        if self.text_frozen:
+            self.text_encoder.eval()
+        return self
 
     def forward(self, views: Views, objectives: frozenset[str]) -> Outputs:
-        """One pre-training pass over the views, computing only what the named objectives need."""
-        fused_needed = bool(objectives & {"mlm", "mem", "etm"})
-        contrast_needed = bool(objectives & {"ets", "info_nce"})
-        words = samples = match = ecg_embedding = text_embedding = None
-        if fused_needed or (contrast_needed and views.clean_tokens is None):
+        """One pre-training pass over the views, computing only what the named objectives need.
+
+        Raises ConfigError where the model is without a part that one of them needs.
+        """
+        if lacking := {part for name in objectives for part in PARTS_NEEDED.get(name, ())} & set(self.config.absent):
+            fault = f"the model was saved without its {', '.join(sorted(lacking))}"
+            raise ConfigError("objectives", fault, "they need the model of the run itself, which has all of its parts")
+        fused, compared = objectives & FUSED, bool(objectives & CONTRASTIVE)
+        masked_compared = compared and views.clean_tokens is None
+        # Samples that are taken before the ECG has seen any text need none.
+        textless = fused == {"mem"} and self.fusion.midway == 0
+        ecg = text = words = samples = match = ecg_embedding = text_embedding = ecg_views = None
+        if fused or masked_compared:
             ecg = self.encode_ecg(views.ecg, views.kept)  # [B, 1 + K, D]
+        if masked_compared or (fused and not textless):
             text = self.encode_text(views.tokens, views.text_mask)  # [B, S, D]
-            if fused_needed:
-                words, samples, match = self._heads(self.fusion(text, views.text_mask, ecg), views, objectives)
-        if contrast_needed and views.clean_tokens is None:
-            ecg_embedding, text_embedding = self.ecg_pooler(ecg), self.text_pooler(text, views.text_mask)
-        elif contrast_needed:
-            assert views.clean_tokens is not None and views.clean_text_mask is not None
-            ecg_embedding = self.embed_ecg(views.ecg)
-            text_embedding = self.embed_text(views.clean_tokens, views.clean_text_mask)
+        if ecg is not None and textless:
+            samples = self.ecg_decoder(self.fusion.before_any_text(ecg), views.kept, self.ecg_tokens)
+        elif ecg is not None and text is not None and fused:
+            words, samples, match = self._heads(self.fusion(text, views.text_mask, ecg), views, objectives)
+        if (compared or "ecg_alignment" in objectives) and not masked_compared:
+            ecg = self.encode_ecg(views.ecg)  # [B, 1 + P, D], nothing masked
+        if ecg is not None and compared:
+            ecg_embedding, text_embedding = self.ecg_pooler(ecg), self._text_embedding(text, views)
+        if ecg is not None and "ecg_alignment" in objectives:
+            ecg_views = self._ecg_views(ecg, views)
         scale, bias, temperature_scale = self.contrast()
-        return Outputs(ecg_embedding, text_embedding, words, samples, match, scale, bias, temperature_scale)
+        return Outputs(ecg_embedding, text_embedding, words, samples, match, scale, bias, temperature_scale, ecg_views)
+
+    def _text_embedding(self, text: Tensor | None, views: Views) -> Tensor:
+        """What the contrast sees of the texts [B, D]: of the masked ones' states, or of the clean ones."""
+        if views.clean_tokens is None or views.clean_text_mask is None:
+            return self.text_pooler(text, views.text_mask)
+        return self.embed_text(views.clean_tokens, views.clean_text_mask)
+
+    def _ecg_views(self, ecg: Tensor, views: Views) -> tuple[Tensor, Tensor]:
+        """Two views [B, D] of each ECG, from its projected tokens and, where views are augmented, from the second ECG."""
+        if isinstance(self.view_head, DropoutViews):
+            return self.view_head(ecg.mean(1))
+        if self.view_head is None or views.second_ecg is None:
+            raise ValueError("the model has no head for two views of an ECG, or the batch has no second view")
+        return self.view_head(self.ecg_pooler(ecg)), self.view_head(self.embed_ecg(views.second_ecg))
 
     def _heads(self, fused: Fused, views: Views, objectives: frozenset[str]) -> tuple[Tensor | None, ...]:
         # Words are predicted at masked pieces only: the vocabulary is wide, the rest would be thrown away.
@@ -142,6 +171,15 @@ class CMeltModel(PreTrainedModel):
         samples = self.ecg_decoder(fused.ecg_midway, views.kept, self.ecg_tokens) if "mem" in objectives else None
         match = self.match_head(fused.pair) if "etm" in objectives else None
         return words, samples, match
+
+
+def _view_head(width: int, objectives: ObjectiveSettings) -> DropoutViews | ViewProjection | None:
+    """The head of ECG alignment; other models have none, so that their weights do not depend on its being known."""
+    if not objectives.ecg_alignment:
+        return None
+    if objectives.alignment.view == "dropout":
+        return DropoutViews(width, objectives.alignment.dropout)
+    return ViewProjection(width)
 
 
 class ContrastScale(nn.Module):

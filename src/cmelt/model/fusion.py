@@ -37,23 +37,29 @@ class FusionLayer(nn.Module):
 
 
 class Pooler(nn.Module):
-    """tanh(W · token + b) over the first token, or over the mean of the real ones."""
+    """tanh(W · state + b) of the first token's state, of the mean over the real ones, or of what the first one asks of all.
 
-    def __init__(self, width: int, pooling: str = "first") -> None:
+    heads: of the attention, where the pooling is one. dense: False leaves the pooled state as it is.
+    """
+
+    def __init__(self, width: int, pooling: str = "first", heads: int = 1, dense: bool = True) -> None:
         super().__init__()
         self.pooling = pooling
-        self.dense = nn.Linear(width, width)
+        self.attention = Attention(width, heads) if pooling == "attention" else None
+        self.dense = nn.Linear(width, width) if dense else None
 
     def forward(self, states: Tensor, mask: Tensor | None = None) -> Tensor:
         """states [B, N, D], mask [B, N] True at real tokens → [B, D]."""
-        if self.pooling == "first":
+        if self.attention is not None:
+            pooled = self.attention(states[:, :1], states, mask)[:, 0]
+        elif self.pooling == "first":
             pooled = states[:, 0]
         elif mask is None:
             pooled = states.mean(1)
         else:
             weight = mask[..., None].to(states.dtype)
             pooled = (states * weight).sum(1) / weight.sum(1)
-        return torch.tanh(self.dense(pooled))
+        return pooled if self.dense is None else torch.tanh(self.dense(pooled))
 
 
 @dataclass(frozen=True)
@@ -80,11 +86,14 @@ class Fusion(nn.Module):
         self.text_pooler = Pooler(width)
         self.ecg_pooler = Pooler(width)
 
+    def before_any_text(self, ecg: Tensor) -> Tensor:
+        """ecg [B, 1 + K, D], projected → the ECG's stream in front of the first layer: all that `midway` 0 needs."""
+        return ecg + self.modality.weight[self.ECG]
+
     def forward(self, text: Tensor, text_mask: Tensor, ecg: Tensor) -> Fused:
         """text [B, S, D] with text_mask [B, S], ecg [B, 1 + K, D], both projected."""
         text = text + self.modality.weight[self.TEXT]
-        ecg = ecg + self.modality.weight[self.ECG]
-        midway = ecg
+        midway = ecg = self.before_any_text(ecg)
         for i, (text_layer, ecg_layer) in enumerate(zip(self.text_layers, self.ecg_layers, strict=True)):
             if i == self.midway:
                 midway = ecg

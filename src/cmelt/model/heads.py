@@ -1,4 +1,4 @@
-"""Heads on the fused streams: words (MLM), samples (MEM), match (ETM)."""
+"""Heads: words (MLM), samples (MEM) and match (ETM) on the fused streams, two views of an ECG on the encoder alone."""
 
 from __future__ import annotations
 
@@ -70,6 +70,33 @@ class EcgDecoder(nn.Module):
         for layer in self.layers:
             states = layer(states)
         return self.predict(self.norm(states))[:, 1:]
+
+
+class DropoutViews(nn.Module):
+    """Two views of an ECG from one latent: a linear map and a dropout mask each (MERL, arXiv 2403.06659)."""
+
+    def __init__(self, width: int, dropout: float) -> None:
+        super().__init__()
+        self.one = nn.Linear(width, width, bias=False)
+        self.other = nn.Linear(width, width, bias=False)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, latent: Tensor) -> tuple[Tensor, Tensor]:
+        """[B, D] → two views [B, D]; the masks are independent."""
+        return self.dropout(self.one(latent)), self.dropout(self.other(latent))
+
+
+class ViewProjection(nn.Module):
+    """SimCLR's projection (arXiv 2002.05709): the loss compares what it makes of embeddings, and is not compared itself."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.expand = nn.Linear(width, width)
+        self.contract = nn.Linear(width, width)
+
+    def forward(self, embedding: Tensor) -> Tensor:
+        """[B, D] → [B, D]."""
+        return self.contract(F.relu(self.expand(embedding)))
 
 
 def sinusoids(length: int, width: int, device: torch.device | None = None) -> Tensor:

@@ -31,7 +31,7 @@ def settings_of_recipe(name_or_path: str) -> CMeltConfig:
     reports yield fewer pieces. Published text weights (`model.text.weights`) are not fetched; the recipe's own sizes count.
     """
     recipe = load_recipe(name_or_path)
-    return CMeltConfig.of(_with_learned_vocabulary(recipe.model), recipe.objectives.contrast)
+    return CMeltConfig.of(_with_learned_vocabulary(recipe.model), recipe.objectives)
 
 
 def settings_of_model(folder: Path) -> CMeltConfig:

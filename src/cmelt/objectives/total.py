@@ -11,6 +11,7 @@ from torch import Tensor
 from cmelt.config.settings import ObjectiveSettings
 from cmelt.model.cmelt import Outputs
 from cmelt.objectives.across_ranks import gather
+from cmelt.objectives.ecg_alignment import ecg_alignment_loss
 from cmelt.objectives.etm import etm_loss
 from cmelt.objectives.ets import ets_loss
 from cmelt.objectives.info_nce import info_nce_loss
@@ -90,13 +91,20 @@ def _info_nce(outputs: Outputs, truth: Truth, settings: ObjectiveSettings) -> Te
     return 0.5 * (info_nce_loss(ecg, gather(text), to_text, scale) + info_nce_loss(text, gather(ecg), to_ecg, scale))
 
 
-#: A new objective is a file of its own, a line here, and a weight in `ObjectiveSettings`.
+def _ecg_alignment(outputs: Outputs, _: Truth, settings: ObjectiveSettings) -> Tensor:
+    assert outputs.ecg_views is not None
+    one, other = outputs.ecg_views
+    return ecg_alignment_loss(one, other, settings.alignment.temperature, within=settings.alignment.view == "augmented")
+
+
+#: A new objective is a file of its own, a line here, and a name and weight in `config/settings.py`.
 OBJECTIVES: dict[str, Callable[[Outputs, Truth, ObjectiveSettings], Tensor]] = {
     "mlm": _mlm,
     "mem": _mem,
     "etm": _etm,
     "ets": _ets,
     "info_nce": _info_nce,
+    "ecg_alignment": _ecg_alignment,
 }
 
 

@@ -6,35 +6,47 @@ from typing import Any
 
 import torch
 
-from cmelt.config.settings import OptimiserSettings
+from cmelt.config.settings import CONTRASTIVE, FUSED, OptimiserSettings
 from cmelt.model.cmelt import CMeltModel
+from cmelt.model.heads import ViewProjection
 
 ENCODERS = ("ecg_encoder.", "text_encoder.")
 #: Parts that only one objective trains.
-PARTS_OF = {"mlm": ("word_head.",), "mem": ("ecg_decoder.",), "etm": ("match_head.", "fusion.text_pooler.", "fusion.ecg_pooler.")}
+PARTS_OF = {
+    "mlm": ("word_head.",),
+    "mem": ("ecg_decoder.",),
+    "etm": ("match_head.", "fusion.text_pooler.", "fusion.ecg_pooler."),
+    "ecg_alignment": ("view_head.",),
+}
 
 
 def freeze_unused(model: CMeltModel, objectives: frozenset[str]) -> None:
     """Switch off the gradients of parts that no objective reaches: DDP waits for every weight that has one."""
     idle = [part for name, parts in PARTS_OF.items() if name not in objectives for part in parts]
-    if not objectives & PARTS_OF.keys():
+    compared, fused = bool(objectives & CONTRASTIVE), bool(objectives & FUSED)
+    if not fused:
         idle.append("fusion.")
-    if not objectives & {"ets", "info_nce"}:
-        idle += ["ecg_pooler.", "text_pooler."]
+    if not compared:
+        idle.append("text_pooler.")
+    if not (compared or ("ecg_alignment" in objectives and isinstance(model.view_head, ViewProjection))):
+        idle.append("ecg_pooler.")
     if "info_nce" not in objectives:
         idle.append("contrast.log_temperature_scale")
     if "ets" not in objectives:
         idle += ["contrast.log_scale", "contrast.bias"]
-    last = len(model.fusion.text_layers) - 1
-    if objectives & PARTS_OF.keys() and "etm" not in objectives:
+    last, reads = len(model.fusion.text_layers) - 1, fused
+    if fused and "etm" not in objectives:
         # Words come from the text stream's end, samples from the ECG's midway: the ECG's last layer feeds neither.
         idle.append(f"fusion.ecg_layers.{last}.")
         if "mlm" not in objectives:
             idle += [f"fusion.{stream}_layers.{i}." for i in range(model.fusion.midway, last + 1) for stream in ("ecg", "text")]
             if model.fusion.midway:
                 idle.append(f"fusion.text_layers.{model.fusion.midway - 1}.")
-            elif not objectives & {"ets", "info_nce"}:
-                idle += ["text_encoder.", "text_projection."]  # the samples are taken before the ECG has seen any text
+            reads = model.fusion.midway > 0  # else the samples are taken before the ECG has seen any text
+    if not (compared or reads):
+        idle += ["text_encoder.", "text_projection."]
+    if model.config.model_settings.text.frozen:
+        idle.append("text_encoder.")
     for name, parameter in model.named_parameters():
         if name.startswith(tuple(idle)):
             parameter.requires_grad_(False)

@@ -119,7 +119,7 @@ def tokenizer_of(run: Path, recipe: Recipe, corpus: Corpus) -> PreTrainedTokeniz
 def negatives_of(run: Path, recipe: Recipe, corpus: Corpus, say: Say) -> NegativeTable | None:
     """The N3S table, built once for the run, with its coverage report beside it; None where no objective uses negatives."""
     settings, folder = recipe.negatives, run / "negatives"
-    if settings.share == 0 or not recipe.objectives.weights.keys() & {"etm", "ets"}:
+    if settings.share == 0 or settings.strategy == "in_batch" or not recipe.objectives.weights.keys() & {"etm", "ets"}:
         return None
     if (folder / "coverage.json").exists():
         return load_table(folder, corpus.distinct)
@@ -150,7 +150,7 @@ def model_of(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> CMeltModel:
     torch.manual_seed(torch_seed(recipe.seed, "weights"))
     pretrained = pretrained_text_encoder(recipe.model.text.weights) if recipe.model.text.weights else None
     settings = _with_text_sizes(recipe.model, tokenizer, None if pretrained is None else architecture_of(pretrained.config))
-    model = CMeltModel(CMeltConfig.of(settings, recipe.objectives.contrast))
+    model = CMeltModel(CMeltConfig.of(settings, recipe.objectives))
     if pretrained is not None:
         model.text_encoder.load_state_dict(pretrained.state_dict())
     if recipe.training.gradient_checkpointing:

@@ -1,0 +1,35 @@
+"""Statement-level alignment: does the report of this ECG hold this phrase? A sigmoid a pair of ECG and phrase.
+
+Not in the paper. A contrast of whole reports learns which report is whose; a class prompt asks whether one finding is there.
+"""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from cmelt.objectives.precision import full
+
+
+def phrases_loss(ecg: Tensor, phrases: Tensor, held: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
+    """(1/K) Σₖ ½ (mean over i with phrase k of −log σ(z_ik) + mean over i without it of −log σ(−z_ik)), z = s·eᵢ·pₖ + b.
+
+    With and without are averaged apart: a finding that one record of a batch has weighs as much as one that half of them have.
+
+    Args:
+        ecg: [B, D] unit vectors.
+        phrases: [K, D] unit vectors.
+        held: [B, K] True where the ECG's own report holds the phrase.
+        scale, bias: scalars.
+    Returns:
+        Scalar; 0 without phrases.
+    """
+    logits = scale * full(ecg) @ full(phrases).T + bias  # [B, K]
+    present = held.to(logits.dtype)
+    losses = F.binary_cross_entropy_with_logits(logits, present, reduction="none")
+    return 0.5 * (_mean(losses, present) + _mean(losses, 1 - present)).sum() / max(1, held.shape[1])
+
+
+def _mean(losses: Tensor, weight: Tensor) -> Tensor:
+    """Weighted mean over the records, [K]."""
+    return (losses * weight).sum(0) / weight.sum(0).clamp(min=1)
