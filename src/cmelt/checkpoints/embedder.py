@@ -12,9 +12,9 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
+from cmelt.checkpoints.finding import find_model
 from cmelt.checkpoints.model_folder import read_model
 from cmelt.checkpoints.seen import read_seen
-from cmelt.errors import CheckpointError
 from cmelt.model.cmelt import CMeltModel
 from cmelt.records.record import LEADS
 from cmelt.text import clean_report, encode, load_tokenizer
@@ -81,14 +81,14 @@ class ModelEmbedder:
 
 
 def load_embedder(run: str | Path, *, random: bool = False, seed: int = 0, device: str | None = None) -> ModelEmbedder:
-    """The embedder of a run's or a model's folder.
+    """The embedder of a run, a model's folder, a bundled model by name, or one of a hub (`find_model`).
 
     Args:
         random: same architecture and tokenizer with fresh weights drawn from `seed`: the control.
         device: where to compute; by default a GPU where there is one.
     Raises CheckpointError for a folder that holds no model, or a damaged one.
     """
-    folder = model_folder(Path(run))
+    folder = find_model(run)
     model, manifest = read_model(folder)
     identity = str(manifest["files"]["model.safetensors"]["sha256"])
     if random:
@@ -98,8 +98,8 @@ def load_embedder(run: str | Path, *, random: bool = False, seed: int = 0, devic
 
 
 def load_model(run: str | Path) -> CMeltModel:
-    """The model of a run's or a model's folder, in evaluation mode."""
-    return read_model(model_folder(Path(run)))[0]
+    """The model of a run, a model's folder, a bundled model by name, or one of a hub (`find_model`), in evaluation mode."""
+    return read_model(find_model(run))[0]
 
 
 def random_model(like: CMeltModel, seed: int) -> CMeltModel:
@@ -107,16 +107,6 @@ def random_model(like: CMeltModel, seed: int) -> CMeltModel:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return CMeltModel(like.config).eval()
-
-
-def model_folder(run: Path) -> Path:
-    """Where the model lies: the folder itself, or `model` inside a run's folder."""
-    for folder in (run, run / "model"):
-        if (folder / "config.json").is_file():
-            return folder
-    if (run / "run.json").is_file():
-        raise CheckpointError(run, "the run has not finished: it has no model yet", "go on with cmelt pretrain, same arguments")
-    raise CheckpointError(run, "holds no model", "give the folder of a finished run or of a saved model")
 
 
 def _parts(rows: NDArray) -> list[NDArray]:

@@ -10,13 +10,13 @@ from torch import Tensor, nn
 from transformers import AutoModel, PreTrainedModel
 
 from cmelt.config.settings import CONTRASTIVE, FUSED, ObjectiveSettings
+from cmelt.errors import ConfigError
 from cmelt.model.configuration import CMeltConfig
 from cmelt.model.ecg_encoder import EcgEncoder, PositionalConvolution
 from cmelt.model.fusion import Fused, Fusion
 from cmelt.model.heads import DropoutViews, EcgDecoder, ViewProjection, WordHead
 from cmelt.model.text_encoder import build_text_encoder, text_config, text_width
 from cmelt.model.towers import Towers
-
 
 #: What an objective needs beside the two towers.
 PARTS_NEEDED = {

@@ -11,7 +11,6 @@ from cmelt.config.parsing import from_mapping, to_mapping
 from cmelt.config.settings import CONTRASTIVE, ModelSettings, ObjectiveSettings
 from cmelt.errors import ConfigError
 
-
 #: What a model can be without, and still embed ECGs and texts.
 OPTIONAL_PARTS = ("fusion", "word_head", "ecg_decoder", "match_head", "view_head")
 

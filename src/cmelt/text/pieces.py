@@ -1,0 +1,47 @@
+"""A saved tokenizer read by the `tokenizers` library alone: all that inference needs, without the imports of transformers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cmelt.errors import ConfigError
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+_PIECES, _FACTS = "tokenizer.json", "tokenizer_config.json"
+
+
+@dataclass(frozen=True)
+class PieceTokenizer:
+    """Texts to ids, as transformers' tokenizer that was saved into the same folder does; `cmelt.text.encode` takes either."""
+
+    pieces: Tokenizer
+    pad_token_id: int | None
+    name_or_path: str
+
+    def __call__(self, texts: Sequence[str], *, truncation: bool, max_length: int, **_: Any) -> dict[str, list[list[int]]]:
+        """The ids of each text, not padded, cut to `max_length` with its end token kept."""
+        if truncation:
+            self.pieces.enable_truncation(max_length)
+        else:
+            self.pieces.no_truncation()
+        self.pieces.no_padding()
+        return {"input_ids": [found.ids for found in self.pieces.encode_batch(list(texts))]}
+
+
+def read_pieces(folder: Path) -> PieceTokenizer:
+    """The tokenizer of a model's folder. Raises ConfigError where it was not saved as `tokenizer.json`."""
+    from tokenizers import Tokenizer
+
+    try:
+        facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
+        pieces = Tokenizer.from_file(str(folder / _PIECES))
+    except Exception as fault:  # the library raises plain exceptions for files that are missing or damaged
+        raise ConfigError(folder / _PIECES, f"cannot be read ({type(fault).__name__})", "transformers reads others") from None
+    pad = facts.get("pad_token")
+    return PieceTokenizer(pieces, pieces.token_to_id(pad) if isinstance(pad, str) else None, str(folder))
