@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
 from cmelt.config import RECIPES, Recipe, load_recipe, recipe_names
-from cmelt.config.settings import ModelSettings, TextSettings
+from cmelt.config.settings import AlignmentSettings, ContrastSettings, ModelSettings, ObjectiveSettings, TextSettings
 
 
 def keys_without_a_comment(text: str) -> list[str]:
@@ -81,3 +82,64 @@ def test_the_paper_s_recipe_mends_the_faults_that_are_options():
     paper = load_recipe("paper")
     assert paper.model.ecg.masking == "before_position"  # fault 9
     assert paper.objectives.contrast.identical_reports == "ignore"  # fault 7
+
+
+#: What trains each rival, whole: an objective or option that `small` gains must not reach them unseen.
+RIVALS = {
+    "clip": ObjectiveSettings(mlm=0, mem=0, etm=0, ets=0, info_nce=1, contrast=ContrastSettings(identical_reports="negative")),
+    "siglip": ObjectiveSettings(
+        mlm=0, mem=0, etm=0, ets=1,
+        contrast=ContrastSettings(
+            normalise=True, scale=10, bias=-10, learn_scale_and_bias=True, identical_reports="negative", balance=False
+        ),
+    ),
+    "merl": ObjectiveSettings(
+        mlm=0, mem=0, etm=0, ets=0, info_nce=1, ecg_alignment=1,
+        contrast=ContrastSettings(identical_reports="negative"),
+        alignment=AlignmentSettings("dropout", 0.1, 0.07),
+    ),
+}  # fmt: skip
+RIVALS["merl-resnet"] = RIVALS["merl"]
+
+
+@pytest.mark.parametrize("name", sorted(RIVALS))
+def test_a_rival_is_trained_by_its_own_objectives_on_clean_views_alone(name):
+    recipe = load_recipe(name)
+    assert recipe.objectives == RIVALS[name]
+    assert (recipe.masking.contrast_view, recipe.negatives.share) == ("clean", 0)
+
+
+@pytest.mark.parametrize(("name", "weights"), [("masked-ecg", {"mem": 1.0}), ("simclr", {"ecg_alignment": 1.0})])
+def test_two_rivals_never_read_a_report(name, weights):
+    recipe = load_recipe(name)
+    assert recipe.objectives.weights == weights
+    assert recipe.model.decoder.fusion_layer == 0 or name == "simclr"
+    assert recipe.objectives.two_views is (name == "simclr")
+
+
+SAME_AS_SMALL = sorted({*RIVALS, "masked-ecg", "simclr"})
+
+
+@pytest.mark.parametrize("name", SAME_AS_SMALL)
+def test_a_rival_has_small_s_text_encoder_budget_and_optimiser(name):
+    small, rival = load_recipe("small"), load_recipe(name)
+    assert (rival.training, rival.optimiser, rival.model.text) == (small.training, small.optimiser, small.model.text)
+    assert (rival.model.width, rival.model.ecg.rate, rival.model.ecg.samples) == (
+        small.model.width, small.model.ecg.rate, small.model.ecg.samples,
+    )  # fmt: skip
+    if name != "simclr":  # its views are its method
+        assert (rival.augmentation, rival.masking) == (small.augmentation, small.masking)
+
+
+def test_paper_small_is_the_paper_s_method():
+    paper, reduced = load_recipe("paper"), load_recipe("paper-small")
+    assert (reduced.objectives, reduced.masking, reduced.augmentation) == (paper.objectives, paper.masking, paper.augmentation)
+    assert replace(reduced.negatives, encoder=paper.negatives.encoder) == paper.negatives
+    assert replace(reduced.optimiser, rate=paper.optimiser.rate) == paper.optimiser
+    assert reduced.training.average == paper.training.average
+    for part, method in (("ecg", ("stem", "stem_kernel", "stem_channels", "amplitude", "masking", "pooling", "pooler", "dropout",
+                                  "attention_dropout")), ("text", ("pooling", "frozen"))):  # fmt: skip
+        for key in method:
+            assert getattr(getattr(reduced.model, part), key) == getattr(getattr(paper.model, part), key), key
+    small = load_recipe("small")
+    assert (reduced.training.batch, reduced.training.epochs) == (small.training.batch, small.training.epochs)

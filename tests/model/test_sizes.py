@@ -93,3 +93,12 @@ def test_settings_survive_the_way_through_json():
     assert to_mapping(config.model_settings) == to_mapping(settings)
     with pytest.raises(ConfigError, match="unknown key"):
         CMeltConfig(settings={"widht": 1})
+
+
+@pytest.mark.parametrize("name", ["clip", "siglip", "merl", "merl-resnet", "masked-ecg", "simclr", "paper-small"])
+def test_a_rival_s_ecg_encoder_is_as_large_as_small_s(name):
+    def ecg_side(recipe: str) -> int:
+        counts = parameter_counts(settings_of_recipe(recipe))
+        return counts["ecg_encoder"] + counts["ecg_projection"] + counts["ecg_pooler"]
+
+    assert ecg_side(name) == pytest.approx(ecg_side("small"), rel=0.05)

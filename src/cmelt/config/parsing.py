@@ -62,6 +62,24 @@ def to_mapping(settings: Any) -> dict[str, Any]:
     return {k: plain(v) for k, v in dataclasses.asdict(settings).items()}
 
 
+def merged(kind: type, below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """`below` with everything that `above` says put over it; neither is changed.
+
+    Sections that are dataclasses of ours are merged key by key. Lists, and mappings whose keys are not ours (a text encoder's
+    architecture), are replaced as a whole. Keys that `kind` does not know stay in, for `from_mapping` to refuse.
+    """
+    hints = get_type_hints(kind)
+    result = dict(below)
+    for name, value in above.items():
+        hint, beneath = hints.get(name), below.get(name)
+        section = isinstance(hint, type) and dataclasses.is_dataclass(hint)
+        if section and isinstance(value, Mapping) and isinstance(beneath, Mapping):
+            result[name] = merged(hint, beneath, value)  # type: ignore[arg-type]
+        else:
+            result[name] = value
+    return result
+
+
 def override(content: dict[str, Any], assignments: list[str]) -> dict[str, Any]:
     """A copy of `content` with "section.key=value" assignments put in; values are read as YAML scalars or lists."""
     import copy

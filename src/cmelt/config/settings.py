@@ -20,10 +20,12 @@ FLAN_T5_BASE: dict[str, Any] = {
 
 
 #: Every objective; each has a weight of its name in `ObjectiveSettings`.
-OBJECTIVE_NAMES = ("mlm", "mem", "etm", "ets", "info_nce", "ecg_alignment")
+OBJECTIVE_NAMES = ("mlm", "mem", "etm", "ets", "info_nce", "phrases", "ecg_alignment")
 #: Objectives that look at the fused pair, and those that compare the two embeddings before fusion.
 FUSED = frozenset({"mlm", "mem", "etm"})
-CONTRASTIVE = frozenset({"ets", "info_nce"})
+CONTRASTIVE = frozenset({"ets", "info_nce", "phrases"})
+#: Of the latter, those that compare an ECG with whole reports.
+PAIRED = frozenset({"ets", "info_nce"})
 
 
 def _within(name: str, value: float, holds: bool) -> None:
@@ -227,6 +229,25 @@ class AlignmentSettings:
 
 
 @dataclass(frozen=True)
+class PhraseSettings:
+    """Statement-level alignment: which phrases of the reports are asked of each ECG."""
+
+    longest: int = 4
+    least: int = 8
+    share: float = 0.9
+    most: int = 8192
+    drawn: int = 96
+    scale: float = 10.0
+    bias: float = -3.0
+
+    def __post_init__(self) -> None:
+        for name in ("longest", "least", "most", "drawn"):
+            _within(name, getattr(self, name), getattr(self, name) >= 1)
+        _within("share", self.share, 0 < self.share <= 1)
+        _within("scale", self.scale, self.scale > 0)
+
+
+@dataclass(frozen=True)
 class ObjectiveSettings:
     """Weight of each objective in the sum; 0 leaves it out and costs nothing."""
 
@@ -235,8 +256,10 @@ class ObjectiveSettings:
     etm: float = 1.0
     ets: float = 1.0
     info_nce: float = 0.0
+    phrases: float = 0.0
     ecg_alignment: float = 0.0
     contrast: ContrastSettings = field(default_factory=ContrastSettings)
+    phrase: PhraseSettings = field(default_factory=PhraseSettings)
     alignment: AlignmentSettings = field(default_factory=AlignmentSettings)
 
     @property
