@@ -11,6 +11,7 @@ from cmelt.cli.console import print_json, say, stages
 from cmelt.errors import StoreError
 
 if TYPE_CHECKING:
+    from cmelt.evaluation.further import Further
     from cmelt.evaluation.results import Results
     from cmelt.evaluation.tasks import Task
     from cmelt.store import Store
@@ -38,6 +39,10 @@ def evaluate(
     leave_out_known: Annotated[
         bool, typer.Option("--leave-out-known", help="Leave out records that training has seen, which are refused otherwise.")
     ] = False,
+    retrieval: Annotated[bool, typer.Option("--retrieval", help="Search reports by ECG and ECGs by report, too.")] = False,
+    identification: Annotated[bool, typer.Option("--identification", help="Tell patients by their ECGs, too.")] = False,
+    shift_to: Annotated[Path | None, typer.Option(help="Ask a head learned on --data of this store, too.")] = None,
+    shift_part: Annotated[str, typer.Option(help="Of that store this source, collection or beginning of origin.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
 ) -> None:
     """Measure a model: zero-shot and linear probe, with patient intervals, beside a random-weights control.
@@ -46,6 +51,7 @@ def evaluate(
     """
     from cmelt.checkpoints import load_embedder
     from cmelt.evaluation.evaluate import evaluate_tasks
+    from cmelt.evaluation.further import Asked, measure_further
     from cmelt.evaluation.protocol import Protocol
     from cmelt.evaluation.report import write_report
     from cmelt.evaluation.report.writing import check_replaceable
@@ -56,16 +62,20 @@ def evaluate(
     protocol = Protocol(_numbers(fractions) if probe else (), draws, bootstrap, seed, _words(splits), leave_out_known)
     store = open_store(data)
     tasks = _tasks(task, store)
+    asked = Asked(retrieval, identification, open_store(shift_to) if shift_to else None, shift_part)
     embedder, control = load_embedder(run), load_embedder(run, random=True, seed=seed)
     with stages() as progress:
         results = evaluate_tasks(embedder, control, store, tasks, protocol, progress)
-    report = write_report(results, folder, loss_log=Path(run) / "metrics.jsonl", store=store if examples else None)
+        further = measure_further(embedder, control, store, protocol, asked, progress)
+    log, shown = Path(run) / "metrics.jsonl", store if examples else None
+    report = write_report(results, folder, further=further, loss_log=log, store=shown)
     if as_json:
         from cmelt.evaluation.results import envelope
 
-        print_json(envelope(results))
+        print_json(envelope(results) | further.to_json())
     else:
         print_figures(results)
+        print_further(further)
     say(f"report: {report}")
 
 
@@ -107,3 +117,15 @@ def print_figures(results: list[Results]) -> None:
             f"{f.value:.3f} [{f.low:.3f}, {f.high:.3f}]" for f in (comparison.model.macro_auroc, comparison.random.macro_auroc)
         ]
         print(f"{name:<38}{cells[0]:<24}{cells[1]}")
+
+
+def print_further(further: Further) -> None:
+    """One line a share or macro AUROC measured beside the tasks: the model, the random-weights control, and chance."""
+    from cmelt.evaluation.further import lines
+
+    found = lines(further)
+    if found:
+        print(f"\n{'beside the tasks':<38}{'model':<24}{'random weights':<24}chance")
+    for line in found:
+        cells = [f"{f.value:.3f} [{f.low:.3f}, {f.high:.3f}]" for f in (line.model, line.random)]
+        print(f"{line.name:<38}{cells[0]:<24}{cells[1]:<24}{line.chance:.3f}")

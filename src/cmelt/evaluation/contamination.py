@@ -86,6 +86,25 @@ def unseen(store: EvaluationStore, evaluated: Rows, seen: Sequence[str], leave_o
     return kept
 
 
+def rows_to_evaluate(
+    store: EvaluationStore, splits: tuple[str, ...], seen: Sequence[str], leave_out_known: bool
+) -> tuple[Rows, tuple[str, ...]]:
+    """The unseen rows of `splits`, and what a reader must know of them. Raises StoreError as `unseen`, and for empty splits."""
+    evaluated = store.rows(*splits)
+    if len(evaluated) == 0:
+        raise StoreError("store", f"no record in {' and '.join(splits)}", "name splits that it has")
+    kept = unseen(store, evaluated, seen, leave_out_known)
+    notes = ["the store's training records are among those evaluated"] if "train" in splits else []
+    if len(kept) < len(evaluated):
+        notes.append(f"{len(evaluated) - len(kept)} records that training has seen, by signal or by patient, were left out")
+    return kept, tuple(notes)
+
+
+def copies_of(source: EvaluationStore, known: Rows, target: EvaluationStore, judged: Rows) -> Rows:
+    """Rows of `judged` of `target` whose signal is that of one of the rows `known` of `source`; ascending."""
+    return np.array(sorted(_copies(source, known, target, judged)[0]), dtype=np.int64)
+
+
 def _overlap(source: EvaluationStore, training: Rows, target: EvaluationStore, judged: Rows, copies: set[int]) -> Overlap:
     """Copies, and the records of patients who are among the training rows."""
     ours, theirs = (store.index["patient"].fillna("").to_numpy(dtype=object) for store in (source, target))

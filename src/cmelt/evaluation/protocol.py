@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cmelt.errors import ConfigError, StoreError
-from cmelt.evaluation.embedder import EvaluationStore, Rows, Vectors, patients_of
+from cmelt.evaluation.embedder import Embedder, EvaluationStore, Progress, Rows, Vectors, embed_rows, patients_of
 from cmelt.evaluation.tasks import Task
 
 #: Called with (what is being done, how much is done, how much there is).
@@ -82,3 +82,15 @@ def sample_of(store: EvaluationStore, task: Task, rows: Rows, needed: Rows, embe
     labels = [store.index["labels"].iloc[row] for row in rows]
     model, control = embedded["model"][place], embedded["random control"][place]
     return Sample(rows, model, control, task.truth(labels), patients_of(store.index, rows))
+
+
+def embed_both(
+    embedder: Embedder, control: Embedder, store: EvaluationStore, rows: Rows, progress: Report | None = None
+) -> dict[str, Vectors]:
+    """The ECG embeddings [n, D] of a store's rows by "model" and by "random control"."""
+
+    def told(word: str) -> Progress | None:
+        return None if progress is None else lambda done, total: progress(f"embedding, {word}", done, total)
+
+    sides = {"model": embedder, "random control": control}
+    return {word: embed_rows(side, store, rows, progress=told(word)) for word, side in sides.items()}

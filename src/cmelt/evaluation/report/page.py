@@ -7,7 +7,9 @@ from html import escape
 from pathlib import Path
 
 from cmelt.evaluation.embedder import EvaluationStore
+from cmelt.evaluation.further import Further
 from cmelt.evaluation.report.charts import forest_chart, loss_chart, roc_chart
+from cmelt.evaluation.report.further import further_sections
 from cmelt.evaluation.report.losses import NAMES, read_losses
 from cmelt.evaluation.report.tables import class_table, decision_table, overview_table, probe_table, share
 from cmelt.evaluation.results import Comparison, Example, Results
@@ -15,12 +17,14 @@ from cmelt.pages import document
 from cmelt.records.drawing import draw_ecg
 
 
-def page(results: Sequence[Results], loss_log: Path | None, store: EvaluationStore | None) -> str:
+def page(results: Sequence[Results], further: Further, loss_log: Path | None, store: EvaluationStore | None) -> str:
     """The whole page. Without a log there are no loss curves, without a store no example ECGs."""
-    sections = [_overview(results), *(_task(result, store) for result in results)]
+    beside = further_sections(further)
+    sections = [_overview(results), *(_task(result, store) for result in results), *(html for _, html in beside.values())]
     sections.append(_losses(loss_log))
     sections.append(_method(results))
-    links = {_anchor(r): r.name for r in results} | {"losses": "Losses", "method": "Method"}
+    links = {_anchor(r): r.name for r in results} | {anchor: word for anchor, (word, _) in beside.items()}
+    links |= {"losses": "Losses", "method": "Method"}
     return document("C-MELT evaluation", links, "".join(sections))
 
 

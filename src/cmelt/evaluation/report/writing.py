@@ -10,22 +10,30 @@ from typing import Any
 
 from cmelt.errors import ConfigError
 from cmelt.evaluation.embedder import EvaluationStore
+from cmelt.evaluation.further import Further
 from cmelt.evaluation.report.page import page
 from cmelt.evaluation.report.summary import draw_summary
 from cmelt.evaluation.results import Results, envelope
 from cmelt.publishing import MANIFEST, published
 
 REPORT, RESULTS, SUMMARY = "report.html", "results.json", "summary.png"
+NOTHING_FURTHER = Further()
 
 
 def write_report(
-    results: Sequence[Results], folder: str | Path, *, loss_log: Path | None = None, store: EvaluationStore | None = None
+    results: Sequence[Results],
+    folder: str | Path,
+    *,
+    further: Further = NOTHING_FURTHER,
+    loss_log: Path | None = None,
+    store: EvaluationStore | None = None,
 ) -> Path:
     """Write a folder with the report; an earlier evaluation there is replaced once the new one is complete.
 
     Args:
         results: one entry a task, at least one.
         folder: must not exist, be empty, or hold an earlier evaluation.
+        further: what was measured beside the tasks.
         loss_log: the run's JSONL log; without it the page has no loss curves.
         store: where the example ECGs are read; without it the page has none, nor any report text.
 
@@ -34,8 +42,8 @@ def write_report(
     target = Path(folder)
     check_replaceable(target)
     with published(target, {"kind": "evaluation"}, replace=True) as staging:
-        (staging / REPORT).write_text(page(results, loss_log, store), encoding="utf-8")
-        (staging / RESULTS).write_text(_json(envelope(list(results))), encoding="utf-8")
+        (staging / REPORT).write_text(page(results, further, loss_log, store), encoding="utf-8")
+        (staging / RESULTS).write_text(_json(envelope(list(results)) | further.to_json()), encoding="utf-8")
         draw_summary(results, staging / SUMMARY)
     return target / REPORT
 
