@@ -9,18 +9,48 @@ if TYPE_CHECKING:
     from cmelt.records.readers import read_ecg as read_ecg
     from cmelt.records.record import LEADS as LEADS
     from cmelt.records.record import Record as Record
+    from cmelt.serving.engine import Scores as Scores
+    from cmelt.serving.engine import classify as classify
+    from cmelt.serving.engine import describe as describe
+    from cmelt.serving.engine import embed as embed
+    from cmelt.serving.engine import embed_texts as embed_texts
+    from cmelt.serving.loading import load as load
+    from cmelt.serving.processor import CMeltProcessor as CMeltProcessor
+    from cmelt.serving.processor import record_of as record_of
 
 __version__ = "0.1.0"
 
 #: Public name → the module that has it; imported when it is asked for, so that `import cmelt` stays light.
 _PUBLIC = {
+    "CMeltProcessor": "cmelt.serving.processor",
     "LEADS": "cmelt.records.record",
     "ReadOptions": "cmelt.records.readers",
     "Record": "cmelt.records.record",
+    "Scores": "cmelt.serving.engine",
+    "classify": "cmelt.serving.engine",
+    "describe": "cmelt.serving.engine",
+    "embed": "cmelt.serving.engine",
+    "embed_texts": "cmelt.serving.engine",
+    "load": "cmelt.serving.loading",
     "read_ecg": "cmelt.records.readers",
+    "record_of": "cmelt.serving.processor",
 }
 
-__all__ = ["LEADS", "ReadOptions", "Record", "__version__", "read_ecg"]
+__all__ = [
+    "LEADS",
+    "CMeltProcessor",
+    "ReadOptions",
+    "Record",
+    "Scores",
+    "__version__",
+    "classify",
+    "describe",
+    "embed",
+    "embed_texts",
+    "load",
+    "read_ecg",
+    "record_of",
+]
 
 
 def __getattr__(name: str) -> Any:

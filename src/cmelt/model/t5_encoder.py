@@ -8,6 +8,7 @@ Source: Raffel et al., "Exploring the limits of transfer learning …" (JMLR 202
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -77,7 +78,7 @@ class _Stack(nn.Module):
         self.final_layer_norm = _Norm(sizes)
 
     def forward(self, states: Tensor, mask: Tensor) -> Tensor:
-        table = self.block[0].layer[0].SelfAttention.relative_attention_bias
+        table = self.get_submodule("block.0.layer.0.SelfAttention.relative_attention_bias")
         buckets = position_buckets(states.shape[1], self.sizes, states.device)
         # No score reaches padding, so a text's states do not depend on its neighbours in the batch.
         bias = table(buckets).permute(2, 0, 1)[None].masked_fill(~mask[:, None, None, :], -math.inf)  # [B, heads, S, S]
@@ -187,4 +188,4 @@ def _tanh_gelu(states: Tensor) -> Tensor:
     return F.gelu(states, approximate="tanh")
 
 
-_ACTIVATIONS = {"relu": F.relu, "gated-gelu": _tanh_gelu, "gated-silu": F.silu}
+_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": F.relu, "gated-gelu": _tanh_gelu, "gated-silu": F.silu}

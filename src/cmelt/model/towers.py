@@ -18,6 +18,7 @@ TOWERS = ("ecg_encoder", "text_encoder", "ecg_projection", "text_projection", "e
 class Towers(nn.Module):
     """What embeds ECGs and texts: the whole model's share that inference needs."""
 
+    settings: ModelSettings
     ecg_encoder: EcgEncoder
     text_encoder: nn.Module
     ecg_projection: nn.Linear
@@ -28,6 +29,7 @@ class Towers(nn.Module):
     def build_towers(self, settings: ModelSettings, text_encoder: Callable[[], nn.Module], text_width: int) -> None:
         """Make the parts, the text encoder by the function given."""
         ecg, width = settings.ecg, settings.width
+        self.settings = settings
         self.ecg_encoder = EcgEncoder(ecg)
         self.text_encoder = text_encoder()
         self.ecg_projection = nn.Linear(ecg.width, width)
@@ -60,6 +62,5 @@ class PlainTowers(Towers):
     def __init__(self, settings: ModelSettings) -> None:
         """Raises ConfigError where the text encoder is no plain T5."""
         super().__init__()
-        self.settings = settings
         sizes = T5Sizes.of(settings.text.architecture)
         self.build_towers(settings, lambda: T5Encoder(sizes), sizes.d_model)

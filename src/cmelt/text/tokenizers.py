@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -21,6 +21,10 @@ from cmelt.errors import ConfigError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
+
+    from cmelt.text.pieces import PieceTokenizer
+
+    Tokenizer: TypeAlias = PreTrainedTokenizerBase | PieceTokenizer
 
 # In this order they get the ids 0 to 4.
 SPECIALS = ("<pad>", "</s>", "<unk>", "<mask>", "<cls>")
@@ -140,7 +144,7 @@ def maskable(tokenizer: PreTrainedTokenizerBase, ids: np.ndarray) -> np.ndarray:
     return ~np.isin(ids, sorted(special))
 
 
-def encode(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_tokens: int) -> TokenBatch:
+def encode(tokenizer: Tokenizer, texts: Sequence[str], max_tokens: int) -> TokenBatch:
     """The texts' ids, each cut to `max_tokens` (its end token kept), padded on the right to the longest of them.
 
     Raises:

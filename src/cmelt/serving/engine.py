@@ -1,0 +1,170 @@
+"""Embedding and zero-shot classification of records: the two things that a trained model is called for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cmelt.errors import ConfigError
+from cmelt.evaluation import zero_shot
+from cmelt.evaluation.tasks import Task
+from cmelt.evaluation.tasks.loading import Scoring
+from cmelt.records.readers import ReadOptions
+from cmelt.records.readers.options import NOTHING_GIVEN
+from cmelt.records.record import Record
+from cmelt.serving.classes import Classes, task_of
+from cmelt.serving.processor import CMeltProcessor, Facts
+
+if TYPE_CHECKING:
+    from cmelt.checkpoints.model_embedder import ModelEmbedder
+    from cmelt.model.towers import Towers
+
+#: A record, or the file of one.
+Source = Record | str | Path
+#: Records that are in memory at once.
+RECORDS_AT_ONCE = 64
+
+
+@dataclass(frozen=True)
+class Described:
+    """Classes whose prompts a model has read already, so that many calls of `classify` need not have them read again."""
+
+    task: Task
+    prompts: zero_shot.PromptVectors
+
+
+@dataclass(frozen=True)
+class Scores:
+    """How like the description of each class each record is.
+
+    A score is a difference of cosines. It ranks records within a class; it is no probability, and zero is no threshold.
+
+    Attributes:
+        classes: C names.
+        values: [n, C] float32.
+        records: what was done to each record before it was scored, and what is wrong with it.
+        scoring: "contrast": mean cosine to the class's prompts minus that to its negative prompts; "pairs": minus that to the
+            prompts that say it is absent; "similarity": nothing taken off.
+    """
+
+    classes: tuple[str, ...]
+    values: NDArray[np.float32]
+    records: tuple[Facts, ...]
+    scoring: Scoring
+
+    def of(self, record: int) -> dict[str, float]:
+        """The scores of one record by class, highest first."""
+        found = dict(zip(self.classes, self.values[record].tolist(), strict=True))
+        return dict(sorted(found.items(), key=lambda item: -item[1]))
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain dictionaries, lists and numbers."""
+        rows = [{**asdict(facts), "scores": self.of(row)} for row, facts in enumerate(self.records)]
+        return {"scoring": self.scoring, "classes": list(self.classes), "records": rows}
+
+
+def embed(
+    model: Towers, processor: CMeltProcessor, records: Source | Iterable[Source], *, options: ReadOptions = NOTHING_GIVEN
+) -> NDArray[np.float32]:
+    """Unit vectors [n, D] of records or of their files.
+
+    A record longer than the model's length gives the mean direction of its windows. What is embedded beside a record changes
+    nothing of it.
+
+    Args:
+        options: what files leave unsaid (rate, unit, leads).
+    Raises:
+        RecordError: naming the record that is none.
+    """
+    return _embed(_embedder(model, processor), processor, records, options)[0]
+
+
+def embed_texts(model: Towers, processor: CMeltProcessor, texts: Sequence[str]) -> NDArray[np.float32]:
+    """Unit vectors [n, D] of texts, which are cleaned as reports are; in the same space as those of records."""
+    return _embedder(model, processor).embed_texts(texts)
+
+
+def describe(model: Towers, processor: CMeltProcessor, classes: Classes, *, against: Sequence[str] | None = None) -> Described:
+    """The classes as the text encoder of `model` sees them, for many calls of `classify`; arguments as there."""
+    task = task_of(classes, against)
+    return Described(task, zero_shot.embed_prompts(_embedder(model, processor), task))
+
+
+def classify(
+    model: Towers,
+    processor: CMeltProcessor,
+    records: Source | Iterable[Source],
+    classes: Classes | Described,
+    *,
+    against: Sequence[str] | None = None,
+    scoring: Scoring | None = None,
+    options: ReadOptions = NOTHING_GIVEN,
+) -> Scores:
+    """Score records, or their files, for classes that are described in words.
+
+    Args:
+        classes: a bundled task's name ("ptbxl-super"), names of bundled statements (["atrial-fibrillation"]), or prompts of one's
+            own by class ({"atrial fibrillation": ["atrial fibrillation.", "vorhofflimmern."]}); or what `describe` made of them.
+        against: negative prompts for statements and own prompts; None for those of a normal ECG, () for none.
+        scoring: None for the task's own, or where its prompts are missing, raw similarity.
+        options: as for `embed`.
+    Raises:
+        RecordError, ConfigError.
+    """
+    described = classes if isinstance(classes, Described) else describe(model, processor, classes, against=against)
+    task = described.task
+    vectors, facts = _embed(_embedder(model, processor), processor, records, options)
+    found = zero_shot.scores(vectors, described.prompts)
+    if scoring is not None and scoring not in found:
+        known = scoring in get_args(Scoring)
+        fault = f"{scoring} needs prompts that no class has" if known else f"{scoring!r} is no scoring"
+        raise ConfigError("scoring", fault, f"here: {', '.join(found)}")
+    chosen: Scoring = scoring or (task.headline if task.headline in found else "similarity")
+    return Scores(tuple(task.classes), found[chosen].astype(np.float32), tuple(facts), chosen)
+
+
+def _embedder(model: Towers, processor: CMeltProcessor) -> ModelEmbedder[Towers]:
+    from cmelt.checkpoints.model_embedder import ModelEmbedder
+
+    if model.training:
+        raise ConfigError("model", "is in training mode: its dropout would be noise", "call model.eval() first")
+    return ModelEmbedder(model, processor.tokenizer, "", next(model.parameters()).device)
+
+
+def _embed(
+    embedder: ModelEmbedder[Towers], processor: CMeltProcessor, records: Source | Iterable[Source], options: ReadOptions
+) -> tuple[NDArray[np.float32], list[Facts]]:
+    """Vectors [n, D], and what there is to say of each record."""
+    given = [records] if isinstance(records, Record | str | Path) else records
+    vectors: list[NDArray[np.float32]] = [np.zeros((0, processor.settings.width), np.float32)]
+    facts: list[Facts] = []
+    for some in _in_parts(given):
+        prepared = [processor.record(record, options) for record in some]
+        of_windows = embedder.embed_ecgs(np.concatenate([one.ecg for one in prepared]))
+        owner = np.repeat(np.arange(len(prepared)), [len(one.ecg) for one in prepared])
+        vectors.append(_mean_direction(of_windows, owner, len(prepared)))
+        facts += [one.facts for one in prepared]
+    return np.concatenate(vectors), facts
+
+
+def _mean_direction(vectors: NDArray[np.float32], owner: NDArray[np.int64], count: int) -> NDArray[np.float32]:
+    """Unit vectors of windows [w, D] and whose they are [w] → unit vectors of records [count, D]."""
+    total = np.zeros((count, vectors.shape[1]))
+    np.add.at(total, owner, vectors)
+    return zero_shot.unit(total).astype(np.float32)
+
+
+def _in_parts(records: Iterable[Source]) -> Iterator[list[Source]]:
+    part: list[Source] = []
+    for record in records:
+        part.append(record)
+        if len(part) == RECORDS_AT_ONCE:
+            yield part
+            part = []
+    if part:
+        yield part
