@@ -32,6 +32,7 @@ ROOMS = (
     "training",
     "baselines",
     "evaluation",
+    "study",
     "serving",
     "cli",
 )

@@ -1,0 +1,123 @@
+"""Making one cell's model: pre-trained, in one stage or two, or left at fresh weights; what was stopped goes on."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cmelt.config import Recipe
+from cmelt.errors import CMeltError
+from cmelt.study.cells import Cell
+from cmelt.study.training_data import training_store
+
+if TYPE_CHECKING:
+    from cmelt.store import AnyStore
+    from cmelt.training.loop import Watcher
+
+RUN = "run"
+
+
+def is_made(folder: Path) -> bool:
+    """Whether a cell's model is there."""
+    return (folder / RUN / "model" / "manifest.json").is_file()
+
+
+def make_model(cell: Cell, folder: Path, watcher: Watcher) -> int:
+    """Bring a cell's model about in `folder/run`; what lies there goes on.
+
+    Returns 0, or the exit code of the signal that stopped it. Raises what pre-training raises.
+    """
+    if is_made(folder) or cell.recipe is None:
+        return 0
+    if cell.kind == "random":
+        _fresh(cell.recipe, training_store(cell.stages[0], cell.seed), folder / RUN, watcher)
+        return 0
+    before: Path | None = None
+    for number, parts in enumerate(cell.stages, start=1):
+        last = number == len(cell.stages)
+        run = folder / (RUN if last else f"{RUN}-stage-{number}")
+        if not (run / "model").is_dir():
+            code = _pretrain(cell.recipe, training_store(parts, cell.seed), run, before, watcher)
+            if code:
+                return code
+        before = run
+    return 0
+
+
+def _pretrain(recipe: Recipe, store: AnyStore, run: Path, before: Path | None, watcher: Watcher) -> int:
+    from cmelt.training.loop import pretrain
+
+    if before is not None and not (run / "checkpoints").is_dir():
+        _begin_with(before, recipe, store, run)
+    return pretrain(recipe, store, run, watcher)
+
+
+def _begin_with(before: Path, recipe: Recipe, store: AnyStore, run: Path) -> None:
+    """Lay an earlier run's tokenizer and weights where the new run finds them, as its state before the first step."""
+    from cmelt.checkpoints.model_folder import distinct_tensors, read_model
+    from cmelt.checkpoints.training_state import save_state
+    from cmelt.training.optimiser import build_optimiser, freeze_unused
+
+    run.mkdir(parents=True, exist_ok=True)
+    if not (run / "tokenizer").exists():
+        draft = run / ".tokenizer-draft"
+        shutil.rmtree(draft, ignore_errors=True)
+        shutil.copytree(before / "tokenizer", draft)
+        draft.rename(run / "tokenizer")
+    model = read_model(before / "model")[0].train()
+    freeze_unused(model, frozenset(recipe.objectives.weights))
+    optimiser = build_optimiser(model, recipe.optimiser)
+    average = {name: tensor.detach().clone() for name, tensor in distinct_tensors(model).items()}
+    identity = {"store": store.sha256, "world": 1}
+    save_state(run / "checkpoints", model, optimiser, average if recipe.training.average else None, 0, identity, keep=1)
+
+
+def _fresh(recipe: Recipe, store: AnyStore, run: Path, watcher: Watcher) -> None:
+    """The model before its first step, as pre-training would begin with it."""
+    import torch
+
+    from cmelt.batches.corpus import corpus_of
+    from cmelt.checkpoints.model_folder import save_model
+    from cmelt.training.card import model_card
+    from cmelt.training.setup import check_store, model_of, tokenizer_of
+
+    check_store(store, recipe)
+    corpus = corpus_of(store)
+    tokenizer = tokenizer_of(run, recipe, corpus)
+    with torch.random.fork_rng(devices=[]):
+        model = model_of(recipe, tokenizer).eval()
+    card = model_card(replace(recipe, name=f"{recipe.name}, fresh weights"), store, corpus, steps=0)
+    save_model(model, tokenizer, run / "model", {"step": 0, "recipe": recipe.name, "seed": recipe.seed}, card)
+    watcher.say("fresh weights")
+
+
+def negatives_report(folder: Path) -> dict[str, float]:
+    """What a run says of its negatives: coverage, and how well they are told without the ECG; empty where it had none."""
+    said = _said(folder / RUN / "negatives" / "coverage.json")
+    if said is None:
+        return {}
+    return {
+        "text-only accuracy": float(said["text_only"]["accuracy"]),
+        "coverage": float(said["coverage"]["ratio"]),
+        "reachable": float(said["coverage"]["reachable"]),
+    }
+
+
+def pairs_of(folder: Path) -> int | None:
+    """How many pairs the (last) run of a cell was trained on; None where there is no run."""
+    said = _said(folder / RUN / "run.json")
+    return None if said is None else int(said["corpus"]["pairs"])
+
+
+def _said(path: Path) -> dict[str, Any] | None:
+    """A JSON file of a run; None where there is none. Raises CMeltError where it is not readable."""
+    try:
+        content: dict[str, Any] = json.loads(path.read_text())
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        raise CMeltError(path, "is not JSON", "delete the cell's folder, and make it again") from None
+    return content
