@@ -11,10 +11,12 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from cmelt.cli import app
 from cmelt.cli.watching import Lines, describe
+from cmelt.config import Recipe, from_mapping, load_recipe
 from cmelt.errors import CheckpointError, ConfigError, StoreError
 from tiny_runs import losses_of, tiny_recipe_file, weights_of
 
@@ -37,6 +39,12 @@ def test_info_shows_a_table_to_people():
     shown = invoke("info", "--recipe", "paper")
     assert shown.exit_code == 0
     assert "321.4 M" in shown.stdout and "62,022,528" in shown.stdout
+
+
+def test_info_shows_every_setting_of_a_recipe_that_says_only_what_differs():
+    told = yaml.safe_load(invoke("info", "--recipe", "merl-resnet", "--settings").stdout)
+    assert from_mapping(Recipe, told, "stdout") == load_recipe("merl-resnet")
+    assert "base" not in told and told["model"]["text"]["vocabulary"] == 3000
 
 
 @pytest.mark.parametrize("arguments", [(), ("--recipe", "paper", "--model", "somewhere")])

@@ -71,19 +71,30 @@ def test_only_matrices_decay_and_every_weight_is_in_one_group(model):
                    for name in (names[id(p)] for p in group["params"]) if "relative_attention_bias" not in name)  # fmt: skip
 
 
-def test_the_encoders_run_at_their_share_of_the_rate(model):
-    optimiser = build_optimiser(model, OptimiserSettings(encoder_share=0.2))
+@pytest.mark.parametrize("text_share", [1.0, 0.1])
+def test_the_encoders_run_at_their_share_of_the_rate(model, text_share):
+    optimiser = build_optimiser(model, OptimiserSettings(encoder_share=0.2, text_share=text_share))
     set_rate(optimiser, 1e-3)
     names = {id(parameter): name for name, parameter in model.named_parameters()}
+    rates = {"ecg_encoder": 2e-4, "text_encoder": 2e-4 * text_share}
     for group in optimiser.param_groups:
         for parameter in group["params"]:
-            encoder = names[id(parameter)].startswith(("ecg_encoder.", "text_encoder."))
-            assert group["lr"] == pytest.approx(2e-4 if encoder else 1e-3)
+            assert group["lr"] == pytest.approx(rates.get(names[id(parameter)].split(".")[0], 1e-3))
 
 
 def test_it_is_adam_with_the_paper_s_constants(model):
     defaults = build_optimiser(model, OptimiserSettings()).defaults
     assert (defaults["lr"], defaults["betas"], defaults["eps"]) == (5e-5, (0.9, 0.98), 1e-6)
+
+
+def test_a_frozen_text_encoder_is_not_the_optimiser_s_and_its_projection_is():
+    torch.manual_seed(0)
+    model = CMeltModel(CMeltConfig.of(tiny_recipe("model.text.frozen=true").model))
+    freeze_unused(model, frozenset({"info_nce", "mlm"}))
+    held = {id(parameter) for group in build_optimiser(model, OptimiserSettings()).param_groups for parameter in group["params"]}
+    assert not held & {id(parameter) for parameter in model.text_encoder.parameters()}
+    for part in (model.text_projection, model.text_pooler, model.ecg_encoder):
+        assert held >= {id(parameter) for parameter in part.parameters()}
 
 
 def test_frozen_weights_are_not_the_optimiser_s():

@@ -54,8 +54,9 @@ class Fixed:
 
 def halves(batch: Batch) -> list[Batch]:
     def cut(part: slice) -> Batch:
+        shown = {name: value[part] for name, value in vars(batch.shown).items() if isinstance(value, torch.Tensor)}
         pieces = {name: value[part] for name, value in vars(batch).items() if isinstance(value, torch.Tensor | tuple)}
-        return replace(batch, **pieces)
+        return replace(batch, **pieces, shown=replace(batch.shown, **shown))
 
     return [cut(slice(0, 4)), cut(slice(4, 8))]
 

@@ -25,6 +25,13 @@ def print_json(result: Any) -> None:
     print(json.dumps(_finite(result), indent=2, ensure_ascii=False))
 
 
+def print_yaml(result: dict[str, Any]) -> None:
+    """One result as YAML, its keys in their order, to stdout."""
+    import yaml
+
+    print(yaml.safe_dump(result, sort_keys=False, allow_unicode=True), end="")
+
+
 def _finite(value: Any) -> Any:
     if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
         return None

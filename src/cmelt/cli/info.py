@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from cmelt.cli.console import print_json
+from cmelt.cli.console import print_json, print_yaml
 
 app = typer.Typer()
 
@@ -16,6 +16,7 @@ app = typer.Typer()
 def info(
     recipe: Annotated[str | None, typer.Option("--recipe", help="A bundled recipe or a .yaml file.")] = None,
     model: Annotated[Path | None, typer.Option("--model", help="The folder of a run or of a model.")] = None,
+    settings: Annotated[bool, typer.Option("--settings", help="Every key with its value instead, bases resolved.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help='{"total": …, "parts": {"ecg_encoder": …, …}} to stdout.')] = False,
 ) -> None:
     """Count a model's parameters, part by part.
@@ -26,6 +27,9 @@ def info(
         raise typer.BadParameter("give one of --recipe and --model")
     from cmelt.model.sizes import parameter_counts, settings_of_model, settings_of_recipe
 
+    if settings:
+        print_yaml(_settings(recipe, model))
+        return
     counts = parameter_counts(settings_of_model(model) if model is not None else settings_of_recipe(str(recipe)))
     if as_json:
         print_json({"total": sum(counts.values()), "parts": counts})
@@ -37,3 +41,14 @@ def info(
     for name, count in counts.items():
         table.add_row(name, f"{count:,}")
     Console().print(table)
+
+
+def _settings(recipe: str | None, model: Path | None) -> dict[str, Any]:
+    """Every key of a recipe, its base's included; or of a model, with what trained it."""
+    from cmelt.config import load_recipe, to_mapping
+    from cmelt.model.sizes import settings_of_model
+
+    if model is None:
+        return to_mapping(load_recipe(str(recipe)))
+    config = settings_of_model(model)
+    return {"model": config.settings, "objectives": config.objectives}

@@ -287,6 +287,8 @@ class OptimiserSettings:
     rate: float = 5e-5
     # The two encoders' rate is this share of `rate`: a pre-trained text tower may want less than fresh heads.
     encoder_share: float = 1.0
+    # Of that, the text encoder's share: published weights want far less than an ECG encoder that starts from nothing.
+    text_share: float = 1.0
     betas: tuple[float, float] = (0.9, 0.98)
     epsilon: float = 1e-6
     weight_decay: float = 0.01
@@ -299,7 +301,7 @@ class OptimiserSettings:
 
     def __post_init__(self) -> None:
         _within("rate", self.rate, self.rate > 0)
-        for name in ("encoder_share", "weight_decay", "clip"):
+        for name in ("encoder_share", "text_share", "weight_decay", "clip"):
             _within(name, getattr(self, name), getattr(self, name) >= 0)
         for name in ("warm_up", "hold"):
             _within(name, getattr(self, name), 0 <= getattr(self, name) <= 1)

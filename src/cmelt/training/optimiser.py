@@ -10,7 +10,8 @@ from cmelt.config.settings import CONTRASTIVE, FUSED, OptimiserSettings
 from cmelt.model.cmelt import CMeltModel
 from cmelt.model.heads import ViewProjection
 
-ENCODERS = ("ecg_encoder.", "text_encoder.")
+#: Parts by the rate they learn at, in the order of the optimiser's groups.
+ENCODERS = ("", "text_encoder.", "ecg_encoder.")
 #: Parts that only one objective trains.
 PARTS_OF = {
     "mlm": ("word_head.",),
@@ -53,18 +54,20 @@ def freeze_unused(model: CMeltModel, objectives: frozenset[str]) -> None:
 
 
 def build_optimiser(model: CMeltModel, settings: OptimiserSettings) -> torch.optim.AdamW:
-    """AdamW over four groups: encoders or rest, matrices (decayed) or vectors (not)."""
-    groups: dict[tuple[bool, bool], list[torch.nn.Parameter]] = {}
+    """AdamW over six groups: ECG encoder, text encoder or rest, matrices (decayed) or vectors (not)."""
+    shares = {"": 1.0, "text_encoder.": settings.encoder_share * settings.text_share, "ecg_encoder.": settings.encoder_share}
+    groups: dict[tuple[int, bool], list[torch.nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            groups.setdefault((name.startswith(ENCODERS), parameter.ndim >= 2), []).append(parameter)
+            place = max(i for i, part in enumerate(ENCODERS) if name.startswith(part))
+            groups.setdefault((place, parameter.ndim >= 2), []).append(parameter)
     listed: list[dict[str, Any]] = [
         {
             "params": parameters,
-            "share": settings.encoder_share if encoder else 1.0,
+            "share": shares[ENCODERS[place]],
             "weight_decay": settings.weight_decay if matrix else 0.0,
         }
-        for (encoder, matrix), parameters in sorted(groups.items(), key=lambda item: item[0])
+        for (place, matrix), parameters in sorted(groups.items(), key=lambda item: item[0])
     ]
     return torch.optim.AdamW(listed, lr=settings.rate, betas=settings.betas, eps=settings.epsilon, fused=True)
 
