@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from cmelt.batches.batch import Batch, EcgView
+from cmelt.batches.batch import AskedPhrases, Batch, EcgView
 from cmelt.batches.corpus import Corpus
 from cmelt.batches.masks import keep_leads, keep_tokens, mask_pieces, others_of_batch, rows_to_replace, windows
+from cmelt.batches.phrases import PhraseBook
 from cmelt.batches.seeds import generator, torch_seed
 from cmelt.config.settings import CONTRASTIVE, Recipe
 from cmelt.negatives import NegativeTable, draw
@@ -33,6 +34,7 @@ class Batches:
     recipe: Recipe
     rank: int = 0
     world: int = 1
+    phrases: PhraseBook | None = None
 
     def batch(self, step: int) -> Batch:
         """The batch of this process at micro-step `step`."""
@@ -68,6 +70,7 @@ class Batches:
             records=tuple(self.store.index["record"].iloc[rows]),
             millivolts_per_step=self.store.microvolts_per_step / 1000.0,
             second=self._shown(rows, measured, step, " of the second view") if recipe.objectives.two_views else None,
+            phrases=self._asked(own, self.corpus.store[chosen], step),
         )
 
     def _rng(self, purpose: str, step: int) -> np.random.Generator:
@@ -101,6 +104,16 @@ class Batches:
             window=None if window is None else torch.from_numpy(window),
             noise_seed=torch_seed(recipe.seed, f"noise{which}", step, self.rank),
         )
+
+    def _asked(self, own: NDArray[np.int64], stores: NDArray[np.int64], step: int) -> AskedPhrases | None:
+        """Phrases that are asked of the records whose reports have these numbers."""
+        if self.phrases is None:
+            return None
+        drawn = self.recipe.objectives.phrase.drawn
+        texts, held, counted = self.phrases.ask(own, stores, drawn, self._rng("phrases", step))
+        encoded = encode(self.tokenizer, texts, self.recipe.model.text.max_tokens)
+        ids, mask = torch.from_numpy(encoded.ids), torch.from_numpy(encoded.mask)
+        return AskedPhrases(ids, mask, torch.from_numpy(held), torch.from_numpy(counted))
 
     def _texts(self, groups: NDArray[np.int64], step: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """The reports of these numbers as word pieces [B, S] and mask [B, S]."""

@@ -53,6 +53,21 @@ class EcgView:
 
 
 @dataclass(frozen=True)
+class AskedPhrases:
+    """K phrases that are asked of B records.
+
+    Attributes:
+        tokens, mask: [K, S] word pieces, True at real ones.
+        held, counted: [B, K] True where the record's report holds the phrase, and where that is to be known.
+    """
+
+    tokens: Tensor
+    mask: Tensor
+    held: Tensor
+    counted: Tensor
+
+
+@dataclass(frozen=True)
 class Batch:
     """B pairs and their masks.
 
@@ -66,6 +81,7 @@ class Batch:
         records: names of the records, for error messages.
         millivolts_per_step: scale of the signals.
         second: another view of the same records, drawn apart; None where no objective compares two.
+        phrases: what is asked of every record; None where no objective asks.
     """
 
     shown: EcgView
@@ -81,6 +97,7 @@ class Batch:
     records: tuple[str, ...]
     millivolts_per_step: float
     second: EcgView | None = None
+    phrases: AskedPhrases | None = None
 
     def to(self, device: torch.device) -> Batch:
         """The same batch with its tensors on `device`."""
@@ -92,15 +109,17 @@ class Batch:
         The target of masked ECG modelling is the record with all its leads and without the noise that was added.
         """
         ecg = self.shown.true(self.millivolts_per_step)
+        asked = self.phrases
         second = None if self.second is None else self.second.seen(self.second.true(self.millivolts_per_step), self.measured)
         views = Views(
             self.shown.seen(ecg, self.measured), self.kept, self.tokens, self.text_mask, self.words,
-            self.clean_tokens, self.clean_text_mask, second,
+            self.clean_tokens, self.clean_text_mask, second, *((None, None) if asked is None else (asked.tokens, asked.mask)),
         )  # fmt: skip
         contrast_group = self.text_group if self.clean_tokens is None else self.own_group
         truth = Truth(
-            ecg, self.measured, self.kept, self.words, self.own_group, self.text_group, contrast_group, samples_per_token
-        )
+            ecg, self.measured, self.kept, self.words, self.own_group, self.text_group, contrast_group, samples_per_token,
+            *((None, None) if asked is None else (asked.held, asked.counted)),
+        )  # fmt: skip
         return views, truth
 
 
@@ -111,6 +130,6 @@ def _moved(part: Part, device: torch.device) -> Part:
         value = getattr(part, f.name)
         if isinstance(value, Tensor):
             changes[f.name] = value.to(device, non_blocking=True)
-        elif isinstance(value, EcgView):
+        elif isinstance(value, EcgView | AskedPhrases):
             changes[f.name] = _moved(value, device)
     return replace(part, **changes)  # type: ignore[type-var]

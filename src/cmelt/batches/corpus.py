@@ -23,6 +23,7 @@ class Corpus:
         distinct: the distinct cleaned reports.
         measured: [n, L] True where the record has the lead.
         without_report: train records left out because their report is empty or under three words.
+        store: [n] number of the store that each pair is of; all 0 where there is one.
         shares: of each store, in the order of `rows`, where some are drawn more often than others; else empty.
     """
 
@@ -31,6 +32,7 @@ class Corpus:
     distinct: list[str]
     measured: NDArray[np.bool_]
     without_report: int
+    store: NDArray[np.int64]
     shares: tuple[Share, ...] = ()
 
     def __len__(self) -> int:
@@ -63,7 +65,8 @@ def corpus_of(store: AnyStore, split: str = "train") -> Corpus:
     distinct, group = report_groups([report for report, keep in zip(cleaned, good, strict=True) if keep])
     missing = store.index["missing_leads"].iloc[kept]
     measured = np.array([[lead not in absent for lead in store.leads] for absent in missing], dtype=bool)
-    return Corpus(kept, group, distinct, measured, int((~good).sum()), _shares(store, kept))
+    part = store.part[kept] if isinstance(store, JoinedStore) else np.zeros(len(kept), np.int64)
+    return Corpus(kept, group, distinct, measured, int((~good).sum()), part, _shares(store, kept))
 
 
 def _shares(store: AnyStore, rows: NDArray[np.int64]) -> tuple[Share, ...]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoModel, PreTrainedModel
 
-from cmelt.config.settings import CONTRASTIVE, FUSED, ObjectiveSettings
+from cmelt.config.settings import CONTRASTIVE, FUSED, PAIRED, ObjectiveSettings
 from cmelt.errors import ConfigError
 from cmelt.model.configuration import CMeltConfig
 from cmelt.model.ecg_encoder import EcgEncoder, PositionalConvolution
@@ -37,6 +37,7 @@ class Views(NamedTuple):
         words: [B, S] the piece to be predicted, −100 where none is.
         clean_tokens, clean_text_mask: [B, S'] the pair's own report, unmasked; None where the contrast sees the masked view.
         second_ecg: [B, L, T] the same ECGs, changed and dropped anew; None where no objective compares two.
+        phrase_tokens, phrase_mask: [K, S''] phrases that are asked of every ECG; None where no objective asks.
     """
 
     ecg: Tensor
@@ -47,6 +48,8 @@ class Views(NamedTuple):
     clean_tokens: Tensor | None = None
     clean_text_mask: Tensor | None = None
     second_ecg: Tensor | None = None
+    phrase_tokens: Tensor | None = None
+    phrase_mask: Tensor | None = None
 
 
 class Outputs(NamedTuple):
@@ -59,6 +62,7 @@ class Outputs(NamedTuple):
         match_logits: [B, 2], the second is "this report is this ECG's".
         scale, bias: of the sigmoid contrast; `temperature_scale` of the softmax one. Scalars.
         ecg_views: two views of each ECG, [B, D] each, that are to agree.
+        phrases: embeddings of the phrases [K, D], and scale and bias of their logits.
     """
 
     ecg_embedding: Tensor | None
@@ -70,11 +74,14 @@ class Outputs(NamedTuple):
     bias: Tensor
     temperature_scale: Tensor
     ecg_views: tuple[Tensor, Tensor] | None = None
+    phrases: tuple[Tensor, Tensor, Tensor] | None = None
 
 
 class CMeltModel(Towers, PreTrainedModel):
     """An ECG encoder and a text encoder, joined."""
 
+    config: CMeltConfig
+    text_encoder: PreTrainedModel
     config_class = CMeltConfig
     base_model_prefix = ""
     main_input_name = "ecg"
@@ -93,11 +100,12 @@ class CMeltModel(Towers, PreTrainedModel):
         self.match_head = nn.Linear(2 * width, 2)
         self.contrast = ContrastScale(contrast.learn_scale_and_bias, contrast.scale, contrast.bias, contrast.temperature)
         self.view_head = _view_head(width, config.objective_settings)
+        self.phrase_scale = _phrase_scale(config.objective_settings)
         self.ecg_tokens = ecg.tokens
         self.text_frozen = settings.text.frozen
         for part in config.absent:
             setattr(self, part, None)
-        self.post_init()
+        PreTrainedModel.post_init(self)
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -111,7 +119,7 @@ class CMeltModel(Towers, PreTrainedModel):
         elif isinstance(module, nn.LayerNorm | nn.GroupNorm):
             nn.init.ones_(module.weight)
             nn.init.zeros_(module.bias)
-        elif isinstance(module, EcgEncoder | PositionalConvolution | EcgDecoder | ContrastScale):
+        elif isinstance(module, EcgEncoder | PositionalConvolution | EcgDecoder | ContrastScale | PhraseScale):
             module.reset_parameters()
 
     def train(self, mode: bool = True) -> CMeltModel:
@@ -145,11 +153,21 @@ class CMeltModel(Towers, PreTrainedModel):
         if (compared or "ecg_alignment" in objectives) and not masked_compared:
             ecg = self.encode_ecg(views.ecg)  # [B, 1 + P, D], nothing masked
         if ecg is not None and compared:
-            ecg_embedding, text_embedding = self.ecg_pooler(ecg), self._text_embedding(text, views)
+            ecg_embedding = self.ecg_pooler(ecg)
+            text_embedding = self._text_embedding(text, views) if objectives & PAIRED else None
         if ecg is not None and "ecg_alignment" in objectives:
             ecg_views = self._ecg_views(ecg, views)
         scale, bias, temperature_scale = self.contrast()
-        return Outputs(ecg_embedding, text_embedding, words, samples, match, scale, bias, temperature_scale, ecg_views)
+        phrases = self._phrases(views) if "phrases" in objectives else None
+        return Outputs(
+            ecg_embedding, text_embedding, words, samples, match, scale, bias, temperature_scale, ecg_views, phrases
+        )  # fmt: skip
+
+    def _phrases(self, views: Views) -> tuple[Tensor, Tensor, Tensor]:
+        """Embeddings [K, D] of the phrases, and scale and bias of their logits."""
+        if self.phrase_scale is None or views.phrase_tokens is None or views.phrase_mask is None:
+            raise ValueError("the model has no scale for phrases, or the batch has none")
+        return self.embed_text(views.phrase_tokens, views.phrase_mask), *self.phrase_scale()
 
     def _text_embedding(self, text: Tensor | None, views: Views) -> Tensor:
         """What the contrast sees of the texts [B, D]: of the masked ones' states, or of the clean ones."""
@@ -180,6 +198,29 @@ def _view_head(width: int, objectives: ObjectiveSettings) -> DropoutViews | View
     if objectives.alignment.view == "dropout":
         return DropoutViews(width, objectives.alignment.dropout)
     return ViewProjection(width)
+
+
+def _phrase_scale(objectives: ObjectiveSettings) -> PhraseScale | None:
+    return PhraseScale(objectives.phrase.scale, objectives.phrase.bias) if objectives.phrases else None
+
+
+class PhraseScale(nn.Module):
+    """Learned scale and bias of the logits of statement-level alignment."""
+
+    def __init__(self, scale: float, bias: float) -> None:
+        super().__init__()
+        self.start = (math.log(scale), bias)
+        self.log_scale = nn.Parameter(torch.empty(()))
+        self.bias = nn.Parameter(torch.empty(()))
+
+    def reset_parameters(self) -> None:
+        """Back to the configured start."""
+        nn.init.constant_(self.log_scale, self.start[0])
+        nn.init.constant_(self.bias, self.start[1])
+
+    def forward(self) -> tuple[Tensor, Tensor]:
+        """Scale and bias."""
+        return self.log_scale.exp(), self.bias
 
 
 class ContrastScale(nn.Module):

@@ -11,7 +11,7 @@ from torch import Tensor
 from cmelt.objectives.precision import full
 
 
-def phrases_loss(ecg: Tensor, phrases: Tensor, held: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
+def phrases_loss(ecg: Tensor, phrases: Tensor, held: Tensor, counted: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
     """(1/K) Σₖ ½ (mean over i with phrase k of −log σ(z_ik) + mean over i without it of −log σ(−z_ik)), z = s·eᵢ·pₖ + b.
 
     With and without are averaged apart: a finding that one record of a batch has weighs as much as one that half of them have.
@@ -20,6 +20,7 @@ def phrases_loss(ecg: Tensor, phrases: Tensor, held: Tensor, scale: Tensor, bias
         ecg: [B, D] unit vectors.
         phrases: [K, D] unit vectors.
         held: [B, K] True where the ECG's own report holds the phrase.
+        counted: [B, K] False where that says nothing: the phrase is of another archive, whose wording the report does not share.
         scale, bias: scalars.
     Returns:
         Scalar; 0 without phrases.
@@ -27,7 +28,8 @@ def phrases_loss(ecg: Tensor, phrases: Tensor, held: Tensor, scale: Tensor, bias
     logits = scale * full(ecg) @ full(phrases).T + bias  # [B, K]
     present = held.to(logits.dtype)
     losses = F.binary_cross_entropy_with_logits(logits, present, reduction="none")
-    return 0.5 * (_mean(losses, present) + _mean(losses, 1 - present)).sum() / max(1, held.shape[1])
+    told = counted.to(logits.dtype)
+    return 0.5 * (_mean(losses, present * told) + _mean(losses, (1 - present) * told)).sum() / max(1, held.shape[1])
 
 
 def _mean(losses: Tensor, weight: Tensor) -> Tensor:

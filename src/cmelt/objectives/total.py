@@ -18,6 +18,7 @@ from cmelt.objectives.info_nce import info_nce_loss
 from cmelt.objectives.mem import mem_loss, mem_target
 from cmelt.objectives.mlm import mlm_loss
 from cmelt.objectives.pairs import pairs
+from cmelt.objectives.phrases import phrases_loss
 from cmelt.objectives.precision import full
 
 
@@ -33,6 +34,7 @@ class Truth:
         own_group, text_group: [B] numbers of the ECG's own report and of the one in the fused batch.
         contrast_group: [B] number of the report whose embedding the contrast sees.
         samples_per_token: samples that a token stands for.
+        phrases_held, phrases_counted: [B, K] True where the own report holds a phrase, and where that is to be known; or None.
     """
 
     ecg: Tensor
@@ -43,6 +45,8 @@ class Truth:
     text_group: Tensor
     contrast_group: Tensor
     samples_per_token: int
+    phrases_held: Tensor | None = None
+    phrases_counted: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,14 @@ def _info_nce(outputs: Outputs, truth: Truth, settings: ObjectiveSettings) -> Te
     return 0.5 * (info_nce_loss(ecg, gather(text), to_text, scale) + info_nce_loss(text, gather(ecg), to_ecg, scale))
 
 
+def _phrases(outputs: Outputs, truth: Truth, _: ObjectiveSettings) -> Tensor:
+    assert outputs.ecg_embedding is not None and outputs.phrases is not None
+    assert truth.phrases_held is not None and truth.phrases_counted is not None
+    embedded, scale, bias = outputs.phrases
+    ecg, phrases = F.normalize(full(outputs.ecg_embedding), dim=1), F.normalize(full(embedded), dim=1)
+    return phrases_loss(ecg, phrases, truth.phrases_held, truth.phrases_counted, scale, bias)
+
+
 def _ecg_alignment(outputs: Outputs, _: Truth, settings: ObjectiveSettings) -> Tensor:
     assert outputs.ecg_views is not None
     one, other = outputs.ecg_views
@@ -104,6 +116,7 @@ OBJECTIVES: dict[str, Callable[[Outputs, Truth, ObjectiveSettings], Tensor]] = {
     "etm": _etm,
     "ets": _ets,
     "info_nce": _info_nce,
+    "phrases": _phrases,
     "ecg_alignment": _ecg_alignment,
 }
 

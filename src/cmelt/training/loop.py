@@ -27,7 +27,16 @@ from cmelt.training.interruption import Interruption
 from cmelt.training.log import MetricsLog
 from cmelt.training.optimiser import build_optimiser, freeze_unused, set_rate
 from cmelt.training.schedule import rate_factor
-from cmelt.training.setup import Say, check_store, model_of, negatives_of, open_run, sole_writer, tokenizer_of
+from cmelt.training.setup import (
+    Say,
+    check_store,
+    model_of,
+    negatives_of,
+    open_run,
+    phrases_of_run,
+    sole_writer,
+    tokenizer_of,
+)
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -148,15 +157,16 @@ def _set_up(recipe: Recipe, store: AnyStore, folder: Path, corpus: Corpus, fabri
         open_run(folder, recipe, store, corpus, resume)
         tokenizer_of(folder, recipe, corpus)
         negatives_of(folder, recipe, corpus, say)
+        phrases_of_run(folder, recipe, corpus, say)
     fabric.barrier()
     tokenizer = tokenizer_of(folder, recipe, corpus)
-    table = negatives_of(folder, recipe, corpus, say)
+    table, phrases = negatives_of(folder, recipe, corpus, say), phrases_of_run(folder, recipe, corpus, say)
     model = model_of(recipe, tokenizer)
     freeze_unused(model, frozenset(recipe.objectives.weights))
     optimiser = build_optimiser(model, recipe.optimiser)
     compiled = torch.compile(model) if recipe.training.compile else model
     wrapped, optimiser = fabric.setup(compiled, optimiser)
-    batches = Batches(store, corpus, tokenizer, table, recipe, fabric.global_rank, fabric.world_size)
+    batches = Batches(store, corpus, tokenizer, table, recipe, fabric.global_rank, fabric.world_size, phrases)
     average = {n: t.detach().clone() for n, t in distinct_tensors(model).items()} if recipe.training.average else None
     return Run(
         recipe, fabric, batches, model, wrapped, optimiser, steps_of(recipe, corpus.draws, fabric.world_size), average, folder,

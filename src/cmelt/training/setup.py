@@ -16,6 +16,7 @@ import torch
 
 from cmelt import __version__
 from cmelt.batches.corpus import Corpus
+from cmelt.batches.phrases import PhraseBook, load_phrases, phrase_book, save_phrases
 from cmelt.batches.seeds import generator, torch_seed
 from cmelt.config import Recipe, to_mapping
 from cmelt.config.settings import ModelSettings
@@ -143,6 +144,18 @@ def negatives_of(run: Path, recipe: Recipe, corpus: Corpus, say: Say) -> Negativ
         f"{covered.reachable:.0%} can; told from true ones without the ECG in {guessed.accuracy:.0%} of cases (50 % is honest)"
     )
     return table
+
+
+def phrases_of_run(run: Path, recipe: Recipe, corpus: Corpus, say: Say) -> PhraseBook | None:
+    """The phrases that the run's ECGs are asked for, mined once for the run; None where no objective asks."""
+    folder = run / "phrases"
+    if not recipe.objectives.phrases:
+        return None
+    if not folder.exists():
+        book = phrase_book(corpus, recipe.objectives.phrase)
+        save_phrases(book, folder)
+        say(f"phrases: {len(book.phrases)} recur in the reports")
+    return load_phrases(folder)
 
 
 def model_of(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> CMeltModel:

@@ -1,0 +1,68 @@
+"""Which phrases a batch is asked for: told apart by the batch, of the archive whose words they are."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from cmelt.batches.corpus import Corpus
+from cmelt.batches.phrases import load_phrases, phrase_book, save_phrases
+from cmelt.config.settings import PhraseSettings
+from cmelt.errors import CheckpointError, StoreError
+
+REPORTS = [
+    "sinus rhythm. left bundle branch block",
+    "sinus rhythm. normal ecg",
+    "vorhofflimmern. linkstyp",
+    "sinusrhythmus. linkstyp",
+]
+SETTINGS = PhraseSettings(least=2, share=0.9)
+
+
+def corpus() -> Corpus:
+    """Two archives: six English records, six German ones."""
+    group = np.array([0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3])
+    store = np.array([0] * 6 + [1] * 6)
+    return Corpus(np.arange(12), group, REPORTS, np.ones((12, 12), bool), 0, store)
+
+
+def test_asked_phrases_are_held_by_some_and_not_by_all():
+    pairs, book = corpus(), phrase_book(corpus(), SETTINGS)
+    chosen = np.array([0, 3, 4, 6, 9])
+    texts, held, counted = book.ask(pairs.group[chosen], pairs.store[chosen], 50, np.random.default_rng(0))
+    assert {"left bundle branch block", "normal ecg", "vorhofflimmern", "sinusrhythmus"} == set(texts)
+    assert (held & counted).any(0).all()
+    assert (~held & counted).any(0).all()
+
+
+def test_a_phrase_is_asked_of_its_own_archive_alone():
+    pairs, book = corpus(), phrase_book(corpus(), SETTINGS)
+    chosen = np.array([0, 3, 6, 9])
+    texts, _, counted = book.ask(pairs.group[chosen], pairs.store[chosen], 50, np.random.default_rng(0))
+    told = dict(zip(texts, counted.T.tolist(), strict=True))
+    assert told["vorhofflimmern"] == [False, False, True, True]
+    assert told["normal ecg"] == [True, True, False, False]
+
+
+def test_no_more_are_drawn_than_asked_for_and_the_draw_is_a_function_of_the_generator():
+    pairs, book = corpus(), phrase_book(corpus(), SETTINGS)
+    draws = [book.ask(pairs.group, pairs.store, 2, np.random.default_rng(5))[0] for _ in range(2)]
+    assert draws[0] == draws[1]
+    assert len(draws[0]) == 2
+
+
+def test_saved_phrases_come_back_and_an_altered_folder_is_refused(tmp_path):
+    book = phrase_book(corpus(), SETTINGS)
+    save_phrases(book, tmp_path / "phrases")
+    again = load_phrases(tmp_path / "phrases")
+    assert again.phrases.texts == book.phrases.texts
+    assert np.array_equal(again.home, book.home)
+    assert np.array_equal(again.phrases.in_reports(np.arange(4)), book.phrases.in_reports(np.arange(4)))
+    (tmp_path / "phrases" / "texts.json").write_text("[]")
+    with pytest.raises(CheckpointError):
+        load_phrases(tmp_path / "phrases")
+
+
+def test_a_corpus_without_recurring_phrases_says_so():
+    with pytest.raises(StoreError, match="no phrase occurs"):
+        phrase_book(corpus(), PhraseSettings(least=100))
