@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from cmelt.errors import SourceError
+from cmelt.errors import ConfigError, SourceError
 from cmelt.sources.simulated import Simulated
 
 
@@ -48,3 +48,21 @@ def test_rate_and_length_are_those_asked_for():
 def test_impossible_numbers_are_refused(wrong):
     with pytest.raises(SourceError):
         Simulated(**wrong)
+
+
+def test_languages_are_in_the_manifest_and_english_alone_leaves_it_as_it_was():
+    assert "languages" not in Simulated(1).settings
+    assert Simulated(1, languages=("de", "en")).settings["languages"] == "de,en"
+
+
+def test_languages_change_reports_and_no_signal():
+    plain, german = Simulated(3, seed=5), Simulated(3, seed=5, languages=("de",))
+    for entry in plain.entries().entries:
+        one, other = plain.read(entry), german.read(entry)
+        assert one.report != other.report
+        assert np.array_equal(one.signal, other.signal)
+
+
+def test_unknown_languages_are_refused():
+    with pytest.raises(ConfigError, match="en-statements"):
+        Simulated(1, languages=("fr",))

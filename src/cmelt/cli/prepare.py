@@ -213,14 +213,18 @@ def simulated(
     patients: Annotated[int, typer.Option(min=0, help="Of how many patients; 0: about 1.5 records each.")] = 0,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same records.")] = 0,
     rate: Annotated[float, typer.Option(help="Hz of the store, and of the simulation.")] = 100.0,
+    languages: Annotated[str, typer.Option(help="Of reports: en, en-statements, de; named twice: twice as often.")] = "en",
 ) -> None:
     """Simulated ECGs with reports, from known conditions.
 
     Example: cmelt prepare simulated --out simulated100 --records 2000
+
+    Example: cmelt prepare simulated --out simulated100 --languages de,de,en-statements
     """
     from cmelt.sources.simulated import Simulated
 
-    _prepare(Simulated(records, patients, seed, rate, store.seconds), rate, store)
+    named = tuple(word.strip() for word in languages.split(","))
+    _prepare(Simulated(records, patients, seed, rate, store.seconds, named), rate, store)
 
 
 def _place(folder: Path) -> str:

@@ -6,6 +6,7 @@ from types import MappingProxyType
 
 from cmelt.simulation.condition import Condition
 from cmelt.simulation.conditions import CONDITIONS
+from cmelt.simulation.languages import LANGUAGES, held_out_phrases
 from cmelt.simulation.simulate import simulate
 
 #: For every condition, phrases for prompts that no report contains.
@@ -13,4 +14,4 @@ HELD_OUT_PHRASES: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
     {name: condition.held_out for name, condition in CONDITIONS.items()}
 )
 
-__all__ = ["CONDITIONS", "HELD_OUT_PHRASES", "Condition", "simulate"]
+__all__ = ["CONDITIONS", "HELD_OUT_PHRASES", "LANGUAGES", "Condition", "held_out_phrases", "simulate"]

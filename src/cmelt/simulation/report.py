@@ -75,12 +75,17 @@ def _intervals(content: Content, rng: Generator) -> list[str]:
     return found
 
 
-def _sinus(content: Content, rng: Generator) -> str:
-    """The rhythm, where no mentioned condition tells it: sinus rhythm."""
+def sinus_untold(content: Content) -> bool:
+    """Whether the rhythm is sinus rhythm and no condition says so."""
     told = {"slow", "fast", "sinus-variability", "no-sinus"}
     if content.measured.rhythm != "sinus" or any(not c.groups.isdisjoint(told) for c in content.mentioned):
-        return ""
-    if not content.groups.isdisjoint({"slow", "fast", "av-dissociation"}) or rng.random() < 0.15:
+        return False
+    return content.groups.isdisjoint({"slow", "fast", "av-dissociation"})
+
+
+def _sinus(content: Content, rng: Generator) -> str:
+    """The rhythm, where no mentioned condition tells it: sinus rhythm."""
+    if not sinus_untold(content) or rng.random() < 0.15:
         return ""
     options = ["sinus rhythm", "regular sinus rhythm", "sinus rhythm"]
     if content.measured.regular and content.groups.isdisjoint({"atrial-ectopy", "ventricular-ectopy", "sinus-variability"}):

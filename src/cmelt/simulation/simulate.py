@@ -17,8 +17,10 @@ from cmelt.simulation.complexes import Complex, conducted, heartbeat, premature
 from cmelt.simulation.condition import Condition, chosen, clash, with_implied
 from cmelt.simulation.conditions import CONDITIONS
 from cmelt.simulation.heart import Heart, person
+from cmelt.simulation.languages import checked_languages, report_in
+from cmelt.simulation.languages.leads import LeadFindings, lead_findings
 from cmelt.simulation.noise import band_limited, drawn_amplifier, drawn_disturbance, electrode_noise
-from cmelt.simulation.report import Measured, content_of, written
+from cmelt.simulation.report import Measured, content_of
 from cmelt.simulation.timeline import Timeline
 from cmelt.simulation.torso import LEADS_FROM_ELECTRODES
 from cmelt.simulation.wave import Wave, sampled
@@ -32,7 +34,7 @@ MARGIN = 1.0
 INNER_RATE = 500.0
 
 # Purposes of randomness: each has its own stream, so that a change in one leaves the others alone.
-_BEATS, _NOISE, _WORDS, _DRAW = range(4)
+_BEATS, _NOISE, _WORDS, _DRAW, _LANGUAGE = range(5)
 
 
 def simulate(
@@ -43,6 +45,7 @@ def simulate(
     rate: float = 500,
     seconds: float = 10.0,
     noise: float = 1.0,
+    languages: Sequence[str] = ("en",),
 ) -> Record:
     """Compute a 12-lead ECG, its truth and its report.
 
@@ -53,6 +56,7 @@ def simulate(
         rate: samples a second, at least 50; the same record at another rate.
         seconds: length, 2 to 600.
         noise: factor on all noise; 0 for none.
+        languages: of the report, out of `LANGUAGES`; of several the seed draws one, each as often as it is named.
 
     Returns:
         A record with signal [12, round(rate * seconds)] float32 mV, labels "sim:NAME", report, age, sex and truth: rhythm,
@@ -60,9 +64,10 @@ def simulate(
         axis_deg, p_times and qrs_times (onsets, s), r_times and premature_r_times (greatest QRS vector, s), conditions.
 
     Raises:
-        ConfigError: unknown conditions, an impossible combination, or values out of range.
+        ConfigError: unknown conditions or languages, an impossible combination, or values out of range.
     """
     _check(seed, patient, rate, seconds, noise)
+    language = _language(seed, checked_languages(languages))
     who = person(seed if patient is None else patient)
     held = _drawn(seed, who.key) if conditions is None else chosen(conditions or ["normal"], CONDITIONS)
     heart = who.heart
@@ -78,13 +83,14 @@ def simulate(
     names = with_implied((c.name for c in held), CONDITIONS)
     labelled = [c for c in CONDITIONS.values() if c.name in names]
     covered = frozenset({"atrial-flutter"} if any("atrial-flutter" in c.implies for c in held) else ())
+    findings = LeadFindings() if language == "en" else lead_findings(normal, heart.electrodes)
     words = np.random.default_rng([seed, _WORDS])
     return Record(
         signal=signal,
         rate=float(rate),
         leads=LEADS,
         identifier=f"sim-{seed}",
-        report=written(content_of(labelled, covered, measured, words), words),
+        report=report_in(language, content_of(labelled, covered, measured, words), findings, words),
         patient=f"sim-{who.key}",
         age=who.age,
         sex=who.sex,
@@ -103,6 +109,11 @@ def _check(seed: int, patient: int | None, rate: float, seconds: float, noise: f
         raise ConfigError("seconds", f"{seconds} s", "give 2 to 600 s")
     if not 0 <= noise <= 100:
         raise ConfigError("noise", f"a factor of {noise}", "give 0 (none) to 100")
+
+
+def _language(seed: int, languages: tuple[str, ...]) -> str:
+    """The language of this record's report: a draw of its own, so that whatever else is drawn stays the same."""
+    return languages[int(np.random.default_rng([seed, _LANGUAGE]).integers(len(languages)))]
 
 
 def _pick(rng: Generator, options: list[Condition], counts: Sequence[float], held: list[Condition]) -> None:

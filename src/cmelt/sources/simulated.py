@@ -12,6 +12,7 @@ import numpy as np
 from cmelt import __version__
 from cmelt.errors import SourceError
 from cmelt.records.record import Record
+from cmelt.simulation.languages import checked_languages
 from cmelt.sources.about import About
 from cmelt.sources.source import Entry, Listing
 
@@ -21,7 +22,8 @@ RECORDS_A_PATIENT = 1.5
 
 @dataclass(frozen=True)
 class Simulated:
-    """`records` ECGs of `patients` patients (0: so many that each has about 1.5), computed at `rate` Hz.
+    """`records` ECGs of `patients` patients (0: so many that each has about 1.5), computed at `rate` Hz, with
+    reports in `languages` (of `cmelt.simulation.LANGUAGES`; one named twice is drawn twice as often).
 
     Record number i is the same in every source of the same seed and number of patients, however many records it has.
     """
@@ -31,6 +33,7 @@ class Simulated:
     seed: int = 0
     rate: float = 100.0
     seconds: float = 10.0
+    languages: tuple[str, ...] = ("en",)
     name: str = "simulated"
     about: ClassVar[About] = About(
         title="Simulated ECGs",
@@ -42,6 +45,7 @@ class Simulated:
     def __post_init__(self) -> None:
         if self.records < 1 or self.patients < 0 or self.seed < 0:
             raise SourceError("simulated", "fewer than one record, or a negative number", "give --records 1 or more")
+        checked_languages(self.languages)
 
     @property
     def people(self) -> int:
@@ -51,7 +55,10 @@ class Simulated:
     @property
     def settings(self) -> Mapping[str, str]:
         """All that decides the records."""
-        return {"seed": str(self.seed), "patients": str(self.people), "simulated_at": f"{self.rate:g}"}
+        settings = {"seed": str(self.seed), "patients": str(self.people), "simulated_at": f"{self.rate:g}"}
+        if self.languages != ("en",):  # what was always so is not written, so that stores keep their identity
+            settings["languages"] = ",".join(self.languages)
+        return settings
 
     def entries(self) -> Listing:
         """One entry a record: the first ones each a new patient's, then patients drawn at random who come again."""
@@ -62,7 +69,7 @@ class Simulated:
         from cmelt.simulation import simulate
 
         seed, person = (int(word) for word in entry.place.split("/"))
-        record = simulate(seed, patient=person, rate=self.rate, seconds=self.seconds)
+        record = simulate(seed, patient=person, rate=self.rate, seconds=self.seconds, languages=self.languages)
         return replace(record, identifier=entry.record, patient=entry.patient, origin=f"simulated {entry.place}")
 
     def stamp(self, entry: Entry) -> str:  # noqa: ARG002 (nothing lies on disk)
