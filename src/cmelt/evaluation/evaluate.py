@@ -18,6 +18,7 @@ from cmelt.evaluation.embedder import Embedder, EvaluationStore, Progress, Rows,
 from cmelt.evaluation.probes import fit_probes
 from cmelt.evaluation.protocol import Protocol, Report, Sample, rows_of, sample_of
 from cmelt.evaluation.results import ClassCount, Comparison, Results
+from cmelt.evaluation.subgroups import compare_groups
 from cmelt.evaluation.tasks import Task
 
 PERMUTATIONS = 200
@@ -127,6 +128,7 @@ def _answer(
     validation = np.isin(tested.rows, store.rows("validation"))
     shot, scores = _zero_shot(embedder, control, task, tested, validation, bench, kept)
     headline = task.headline if task.headline in shot else "similarity"
+    shot[headline] = replace(shot[headline], subgroups=compare_groups(bench, [scores[headline]], tested.groups))
     probes, unlearnable = fit_probes(names, tested, training, kept, protocol, _stage(progress, f"linear probes, {task.name}"))
     return Results(
         name=task.name,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,6 +16,7 @@ from cmelt.evaluation.linear_probe import LinearProbe, draw_records, fit_probe
 from cmelt.evaluation.logistic import sigmoid
 from cmelt.evaluation.protocol import Protocol, Sample
 from cmelt.evaluation.results import ProbeResult
+from cmelt.evaluation.subgroups import compare_groups
 
 
 def fit_probes(
@@ -62,6 +65,8 @@ def _probe(bench: Bench, tested: Sample, training: Sample, fraction: float, prot
             calls[side].append(_calls(scores, probe, training.truth[drawn]))
             strengths[side].append(probe.strength)
     comparison = bench.compare(score_sets["model"], score_sets["control"])
+    if fraction == max(protocol.fractions):
+        comparison = replace(comparison, subgroups=compare_groups(bench, score_sets["model"], tested.groups))
     return ProbeResult(
         fraction=fraction,
         records=size,

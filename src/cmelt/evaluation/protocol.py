@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cmelt.errors import ConfigError, StoreError
 from cmelt.evaluation.embedder import Embedder, EvaluationStore, Progress, Rows, Vectors, embed_rows, patients_of
+from cmelt.evaluation.subgroups import Grouping, groups_of
 from cmelt.evaluation.tasks import Task
 
 #: Called with (what is being done, how much is done, how much there is).
@@ -45,16 +46,17 @@ class Protocol:
 
 @dataclass(frozen=True)
 class Sample:
-    """The records of one task: rows of the store, their embeddings by model and control, truth and patients."""
+    """The records of one task: rows of the store, embeddings by model and control, truth, patients, groups by sex and age."""
 
     rows: Rows
     model: Vectors
     control: Vectors
     truth: NDArray[np.bool_]
     patients: NDArray[np.int64]
+    groups: Grouping = field(default_factory=dict)
 
     def classes(self, kept: NDArray[np.bool_]) -> Sample:
-        return Sample(self.rows, self.model, self.control, self.truth[:, kept], self.patients)
+        return replace(self, truth=self.truth[:, kept])
 
 
 def rows_of(store: EvaluationStore, task: Task, protocol: Protocol) -> tuple[tuple[str, ...], Rows, Rows]:
@@ -81,7 +83,7 @@ def sample_of(store: EvaluationStore, task: Task, rows: Rows, needed: Rows, embe
     place = np.searchsorted(needed, rows)
     labels = [store.index["labels"].iloc[row] for row in rows]
     model, control = embedded["model"][place], embedded["random control"][place]
-    return Sample(rows, model, control, task.truth(labels), patients_of(store.index, rows))
+    return Sample(rows, model, control, task.truth(labels), patients_of(store.index, rows), groups_of(store.index, rows))
 
 
 def embed_both(

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from cmelt.evaluation.metrics import Figure
+from cmelt.evaluation.subgroups import Subgroups
 
 #: Of the results.json layout; counts up when a key comes, goes or changes its meaning.
 FORMAT, FORMAT_VERSION = "cmelt-evaluation", 2
@@ -82,6 +83,7 @@ class Comparison:
         text_only: macro AUROC of a score that never sees the ECG; zero-shot only.
         supervised: a supervised network trained from scratch, where the caller has one.
         supervised_gain: macro AUROC of the model minus that of the supervised network, paired.
+        subgroups: macro AUROC by sex and by age; of the headline zero-shot scoring and of the probe on most labels.
     """
 
     model: Performance
@@ -93,6 +95,7 @@ class Comparison:
     text_only: float | None = None
     supervised: Performance | None = None
     supervised_gain: Figure | None = None
+    subgroups: tuple[Subgroups, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from cmelt.evaluation.further import Further
 from cmelt.evaluation.report.charts import forest_chart, loss_chart, roc_chart
 from cmelt.evaluation.report.further import further_sections
 from cmelt.evaluation.report.losses import NAMES, read_losses
-from cmelt.evaluation.report.tables import class_table, decision_table, overview_table, probe_table, share
+from cmelt.evaluation.report.tables import class_table, decision_table, overview_table, probe_table, share, subgroup_table
 from cmelt.evaluation.results import Comparison, Example, Results
 from cmelt.pages import document
 from cmelt.records.drawing import draw_ecg
@@ -71,6 +71,7 @@ def _task(result: Results, store: EvaluationStore | None) -> str:
             f"<details><summary>Classes and ROC curves of the probe at {share(last.fraction)}</summary>"
             f"{class_table(result, last.comparison)}{decision_table(last.comparison)}{_curves(last.comparison)}</details>"
         )
+    parts.append(_subgroups(result))
     if store is not None and result.examples:
         parts.append(f"<h3>Examples</h3>{''.join(_example(example, result.records, store) for example in result.examples)}")
     parts.append(_prompts(result))
@@ -103,6 +104,12 @@ def _example(example: Example, records: int, store: EvaluationStore) -> str:
         f'<figure class="example"><figcaption><b>{escape(example.class_name)}</b> (AUROC {example.auroc:.3f}): '
         f'{escape(example.kind)}</figcaption><div class="paper">{drawing}</div><dl>{items}</dl></figure>'
     )
+
+
+def _subgroups(result: Results) -> str:
+    ways = [("zero-shot", result.best_zero_shot), *((f"probe {share(p.fraction)}", p.comparison) for p in result.probes)]
+    tables = [f"<h4>{word}</h4>{subgroup_table(comparison)}" for word, comparison in ways if comparison.subgroups]
+    return "<h3>By sex and age</h3>" + "".join(tables) if tables else ""
 
 
 def _prompts(result: Results) -> str:

@@ -129,6 +129,19 @@ def _decision_cells(decisions: Decisions | None) -> str:
     return "".join(f"<td>{number(figure)}</td>" for figure in figures)
 
 
+def subgroup_table(comparison: Comparison) -> str:
+    """One line a group by sex and by age, each over the classes that all groups of its attribute have enough of."""
+    rows = []
+    for split in comparison.subgroups:
+        for group, figures in split.groups.items():
+            difference_cell = "–" if figures.difference is None else difference(figures.difference)
+            rows.append(
+                f"<tr><td>{escape(split.attribute)}: {escape(group)}</td><td>{figures.records}</td><td>{figures.patients}</td>"
+                f"<td>{len(split.classes)}</td><td>{number(figures.macro_auroc)}</td><td>{difference_cell}</td></tr>"
+            )
+    return table(("group", "records", "patients", "classes", "AUROC", "minus the first group"), rows)
+
+
 def share(fraction: float) -> str:
     """0.01 → "1 %"."""
     return f"{fraction * 100:g} %"
