@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from cmelt.batches.batch import AskedPhrases, Batch, EcgView
 from cmelt.batches.corpus import Corpus
-from cmelt.batches.masks import keep_leads, keep_tokens, mask_pieces, others_of_batch, rows_to_replace, windows
+from cmelt.batches.masks import keep_leads, keep_tokens, mask_pieces, others_of_batch, rows_to_replace
 from cmelt.batches.phrases import PhraseBook
 from cmelt.batches.seeds import generator, torch_seed
 from cmelt.config.settings import CONTRASTIVE, Recipe
@@ -54,12 +54,11 @@ class Batches:
         clean_needed = recipe.masking.contrast_view == "clean" and recipe.objectives.weights.keys() & CONTRASTIVE
         clean = self._texts(own, step) if clean_needed else (None, None)
         rows, measured = self.corpus.rows[chosen], self.corpus.measured[chosen]
+        seen_tokens = recipe.seen_samples // recipe.model.ecg.samples_per_token
         return Batch(
             shown=self._shown(rows, measured, step, ""),
             measured=torch.from_numpy(measured),
-            kept=torch.from_numpy(
-                keep_tokens(size, recipe.model.ecg.tokens, recipe.masking.ecg_keep, self._rng("ecg tokens", step))
-            ),
+            kept=torch.from_numpy(keep_tokens(size, seen_tokens, recipe.masking.ecg_keep, self._rng("ecg tokens", step))),
             tokens=torch.from_numpy(hidden),
             text_mask=torch.from_numpy(text_mask),
             words=torch.from_numpy(words),
@@ -94,14 +93,11 @@ class Batches:
         signal = self._signals(rows, change)
         gain = np.exp(recipe.augmentation.gain * change.standard_normal(size)).astype(np.float32)
         noise = (recipe.augmentation.noise_mv * change.random(size)).astype(np.float32)
-        crop = recipe.augmentation.crop
-        window = windows(size, signal.shape[2], crop, self._rng(f"crop{which}", step)) if crop else None
         return EcgView(
             signal=torch.from_numpy(signal),
             gain=torch.from_numpy(gain),
             noise=torch.from_numpy(noise),
             leads_kept=torch.from_numpy(keep_leads(measured, recipe.masking.lead_drop, self._rng(f"leads{which}", step))),
-            window=None if window is None else torch.from_numpy(window),
             noise_seed=torch_seed(recipe.seed, f"noise{which}", step, self.rank),
         )
 
@@ -126,8 +122,13 @@ class Batches:
         return encoded.ids, encoded.mask
 
     def _signals(self, rows: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int16]:
-        """The signals [B, L, T], each moved in time by up to `shift_seconds`; what is moved in is zero."""
+        """The signals [B, L, T]: a stretch of each where the recipe crops, else each moved in time by up to `shift_seconds`;
+        what is moved in is zero."""
         signals = self.store.signals(rows)
+        length = self.recipe.seen_samples
+        if length < signals.shape[2]:
+            first = rng.integers(0, signals.shape[2] - length + 1, len(rows))
+            return np.stack([signal[:, start : start + length] for signal, start in zip(signals, first, strict=True)])
         most = int(self.recipe.augmentation.shift_seconds * self.store.rate)
         if most == 0:
             return signals

@@ -19,10 +19,9 @@ class EcgView:
     """How the model is shown B records: what was drawn for one view of them.
 
     Attributes:
-        signal: [B, L, T] int16, moved in time.
+        signal: [B, L, T] int16, moved in time, or a stretch of the record.
         gain, noise: [B] factor on each record, and the standard deviation in mV of noise added to what the model sees.
         leads_kept: [B, L] False where random lead masking hides a lead.
-        window: [B, 2] first and past-the-last sample that is shown; None shows all.
         noise_seed: seed of the added noise, drawn on the device.
     """
 
@@ -30,7 +29,6 @@ class EcgView:
     gain: Tensor
     noise: Tensor
     leads_kept: Tensor
-    window: Tensor | None
     noise_seed: int
 
     def true(self, millivolts_per_step: float) -> Tensor:
@@ -44,12 +42,7 @@ class EcgView:
             source = torch.Generator(true.device).manual_seed(self.noise_seed)
             added = torch.randn(true.shape, generator=source, device=true.device)
             seen = (seen + self.noise[:, None, None] * added) * measured[..., None]
-        seen = seen * self.leads_kept[..., None]
-        if self.window is None:
-            return seen
-        sample = torch.arange(seen.shape[2], device=seen.device)
-        shown = (sample >= self.window[:, :1]) & (sample < self.window[:, 1:])  # [B, T]
-        return seen * shown[:, None]
+        return seen * self.leads_kept[..., None]
 
 
 @dataclass(frozen=True)

@@ -52,14 +52,6 @@ def keep_leads(measured: Flags, drop: float, rng: np.random.Generator) -> Flags:
     return keep
 
 
-def windows(batch: int, samples: int, crop: float, rng: np.random.Generator) -> Integers:
-    """First and past-the-last sample that stays visible of each record, [B, 2]: up to a share `crop` of it is hidden, at both
-    ends together. How much, and where the rest lies, are drawn evenly."""
-    length = samples - np.floor(rng.random(batch) * (crop * samples + 1)).astype(np.int64)
-    first = np.floor(rng.random(batch) * (samples - length + 1)).astype(np.int64)
-    return np.stack([first, first + length], axis=1)
-
-
 def others_of_batch(own: Integers, replaced: Integers, rng: np.random.Generator) -> Integers:
     """For each replaced row the report number of another row of the batch, drawn evenly among the rows with another report.
 

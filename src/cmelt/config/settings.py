@@ -167,15 +167,15 @@ class AugmentationSettings:
     shift_seconds: float = 0.0
     gain: float = 0.0
     noise_mv: float = 0.0
-    crop: float = 0.0
+    # A stretch of so many seconds is cut out of each record, anywhere; 0 shows records whole.
+    crop_seconds: float = 0.0
     shuffle_sentences: bool = False
     drop_sentences: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("shift_seconds", "gain", "noise_mv"):
+        for name in ("shift_seconds", "gain", "noise_mv", "crop_seconds"):
             _within(name, getattr(self, name), getattr(self, name) >= 0)
-        for name in ("drop_sentences", "crop"):
-            _within(name, getattr(self, name), 0 <= getattr(self, name) < 1)
+        _within("drop_sentences", self.drop_sentences, 0 <= self.drop_sentences < 1)
 
 
 @dataclass(frozen=True)
@@ -351,3 +351,17 @@ class Recipe:
     objectives: ObjectiveSettings = field(default_factory=ObjectiveSettings)
     optimiser: OptimiserSettings = field(default_factory=OptimiserSettings)
     training: TrainingSettings = field(default_factory=lambda: TrainingSettings(steps=300_000))
+
+    @property
+    def seen_samples(self) -> int:
+        """Samples of what the model is shown of a record: all of it, or a stretch of whole tokens."""
+        token = self.model.ecg.samples_per_token
+        cropped = int(self.augmentation.crop_seconds * self.model.ecg.rate) // token * token
+        return cropped or self.model.ecg.samples
+
+    def __post_init__(self) -> None:
+        token, seen = self.model.ecg.samples_per_token, self.seen_samples
+        if self.augmentation.crop_seconds and not 2 * token <= seen <= self.model.ecg.samples:
+            raise ValueError(
+                f"augmentation.crop_seconds {self.augmentation.crop_seconds:g} is under two tokens, or longer than a record"
+            )

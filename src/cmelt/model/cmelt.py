@@ -101,7 +101,6 @@ class CMeltModel(Towers, PreTrainedModel):
         self.contrast = ContrastScale(contrast.learn_scale_and_bias, contrast.scale, contrast.bias, contrast.temperature)
         self.view_head = _view_head(width, config.objective_settings)
         self.phrase_scale = _phrase_scale(config.objective_settings)
-        self.ecg_tokens = ecg.tokens
         self.text_frozen = settings.text.frozen
         for part in config.absent:
             setattr(self, part, None)
@@ -147,7 +146,7 @@ class CMeltModel(Towers, PreTrainedModel):
         if masked_compared or (fused and not textless):
             text = self.encode_text(views.tokens, views.text_mask)  # [B, S, D]
         if ecg is not None and textless:
-            samples = self.ecg_decoder(self.fusion.before_any_text(ecg), views.kept, self.ecg_tokens)
+            samples = self.ecg_decoder(self.fusion.before_any_text(ecg), views.kept, self._tokens(views))
         elif ecg is not None and text is not None and fused:
             words, samples, match = self._heads(self.fusion(text, views.text_mask, ecg), views, objectives)
         if (compared or "ecg_alignment" in objectives) and not masked_compared:
@@ -183,10 +182,14 @@ class CMeltModel(Towers, PreTrainedModel):
             raise ValueError("the model has no head for two views of an ECG, or the batch has no second view")
         return self.view_head(self.ecg_pooler(ecg)), self.view_head(self.embed_ecg(views.second_ecg))
 
+    def _tokens(self, views: Views) -> int:
+        """Number of ECG tokens of what is shown: a stretch has fewer than a record."""
+        return int(views.ecg.shape[2] // self.config.model_settings.ecg.samples_per_token)
+
     def _heads(self, fused: Fused, views: Views, objectives: frozenset[str]) -> tuple[Tensor | None, ...]:
         # Words are predicted at masked pieces only: the vocabulary is wide, the rest would be thrown away.
         words = self.word_head(fused.text[views.words >= 0]) if "mlm" in objectives else None
-        samples = self.ecg_decoder(fused.ecg_midway, views.kept, self.ecg_tokens) if "mem" in objectives else None
+        samples = self.ecg_decoder(fused.ecg_midway, views.kept, self._tokens(views)) if "mem" in objectives else None
         match = self.match_head(fused.pair) if "etm" in objectives else None
         return words, samples, match
 

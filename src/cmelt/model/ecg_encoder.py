@@ -121,7 +121,7 @@ class EcgEncoder(nn.Module):
 
     def tokenise(self, ecg: Tensor, kept: Tensor | None = None) -> Tensor:
         """ecg [B, L, T] → tokens with positions [B, P, D], blotting out masked ones where the settings say."""
-        visible = None if kept is None else _visible(kept, self.settings.tokens)  # [B, P]
+        visible = None if kept is None else _visible(kept, ecg.shape[2] // self.settings.samples_per_token)  # [B, P]
         if visible is not None and self.settings.masking == "signal":
             ecg = ecg * _per_sample(visible, self.settings.samples_per_token, ecg.shape[2])
         tokens = self.project(self.front_end_norm(self.front_end(ecg)))
