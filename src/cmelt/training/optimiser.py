@@ -17,6 +17,7 @@ PARTS_OF = {
     "mlm": ("word_head.",),
     "mem": ("ecg_decoder.",),
     "etm": ("match_head.", "fusion.text_pooler.", "fusion.ecg_pooler."),
+    "phrases": ("phrase_scale.",),
     "ecg_alignment": ("view_head.",),
 }
 
