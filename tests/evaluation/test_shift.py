@@ -88,6 +88,18 @@ def test_the_drop_is_that_of_the_same_classes_at_home():
     assert alike.low < 0 < alike.high
 
 
+def test_two_hospitals_vary_independently_even_where_their_records_are_alike():
+    source = source_store()
+    home = source.rows("validation", "test")
+    target = target_store(len(home))
+    target.signal = source.signal[home]
+    target.index["labels"] = [[label.replace("t:", "u:") for label in source.index["labels"][row]] for row in home]
+    target.index["patient"] = [f"q{source.index['patient'][row]}" for row in home]
+    drop = evaluate_shift(MODEL, RANDOM, source, target, shared_task(), FAST).drop
+    assert drop.value == 0
+    assert drop.low < -0.01 < 0.01 < drop.high
+
+
 def test_calls_are_made_at_the_thresholds_of_home():
     target = target_store()
     before = evaluate_shift(MODEL, RANDOM, source_store(), target, shared_task(), FAST).head.model.decisions
@@ -189,6 +201,7 @@ def test_what_pre_training_has_seen_is_refused_or_left_out():
         known, RANDOM, source_store(), target, shared_task(), Protocol((), bootstrap=5, leave_out_known=True)
     )
     assert found.target.left_out == {"known from pre-training": 10}
+    assert found.per_record["rows"].min() == 10
     assert found.notes == ()
     unlisted = evaluate_shift(MODEL, RANDOM, source_store(), target, shared_task(), Protocol((), bootstrap=5))
     assert "no list" in unlisted.notes[0]
