@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,20 +12,33 @@ from torch import nn
 
 from cmelt.checkpoints.finding import find_model
 from cmelt.config.parsing import from_mapping
-from cmelt.config.settings import ModelSettings
+from cmelt.config.settings import CONTRASTIVE, ModelSettings, ObjectiveSettings
 from cmelt.errors import CheckpointError, ConfigError
 from cmelt.model.towers import TOWERS, PlainTowers, Towers
 from cmelt.publishing import verify
-from cmelt.text.pieces import PieceTokenizer, read_pieces
+from cmelt.text.pieces import read_pieces
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+    from cmelt.text.tokenizers import Tokenizer
 
 _CONFIG = "config.json"
 
 
-def load_towers(name: str | Path) -> tuple[Towers, PieceTokenizer | PreTrainedTokenizerBase, Path]:
-    """The towers in evaluation mode, the tokenizer, and the folder they were read from.
+@dataclass(frozen=True)
+class TrainedTowers:
+    """The towers in evaluation mode, with their tokenizer.
+
+    Attributes:
+        aligned: whether an objective has put ECGs and texts into one space; without, their similarity means nothing.
+    """
+
+    towers: Towers
+    tokenizer: Tokenizer
+    aligned: bool
+
+
+def load_towers(name: str | Path) -> TrainedTowers:
+    """The towers of a run, a model's folder, a bundled model by name, or one of a hub (`find_model`).
 
     T5 text encoders are computed in plain PyTorch; with any other, the whole model is read with transformers.
 
@@ -33,7 +47,7 @@ def load_towers(name: str | Path) -> tuple[Towers, PieceTokenizer | PreTrainedTo
     """
     folder = find_model(name)
     verify(folder, CheckpointError)
-    settings = _settings(folder / _CONFIG)
+    settings, aligned = _settings(folder / _CONFIG)
     try:
         with torch.device("meta"):
             towers = PlainTowers(settings)
@@ -42,15 +56,17 @@ def load_towers(name: str | Path) -> tuple[Towers, PieceTokenizer | PreTrainedTo
         from cmelt.checkpoints.embedder import load_model
         from cmelt.text import load_tokenizer
 
-        return load_model(folder), load_tokenizer(folder), folder
+        return TrainedTowers(load_model(folder), load_tokenizer(folder), aligned)
     _put_weights_in(towers, folder)
-    return towers.eval(), tokenizer, folder
+    return TrainedTowers(towers.eval(), tokenizer, aligned)
 
 
-def _settings(path: Path) -> ModelSettings:
+def _settings(path: Path) -> tuple[ModelSettings, bool]:
+    """The sizes that config.json states, and whether what trained the model has aligned it (`CMeltConfig.aligned`)."""
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return from_mapping(ModelSettings, content["settings"], path, "settings")
+        objectives = from_mapping(ObjectiveSettings, content.get("objectives") or {}, path, "objectives")
+        return from_mapping(ModelSettings, content["settings"], path, "settings"), bool(objectives.weights.keys() & CONTRASTIVE)
     except (ValueError, KeyError, TypeError) as fault:
         raise CheckpointError(path, f"is no model's configuration ({type(fault).__name__})") from fault
 

@@ -21,7 +21,9 @@ app = typer.Typer(add_completion=False)
 
 @app.command()
 def evaluate(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A run's folder, or a model's.", show_default=False)],
+    run: Annotated[
+        str, typer.Argument(metavar="RUN", help="A run's folder, a model's, or a bundled model's name.", show_default=False)
+    ],
     data: Annotated[Path, typer.Option("--data", help="The store to evaluate on.", show_default=False)],
     task: Annotated[
         list[str] | None, typer.Option(help="A bundled task or a task file; may be repeated. Default: all whose labels occur.")

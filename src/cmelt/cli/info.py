@@ -14,23 +14,32 @@ app = typer.Typer()
 
 @app.command()
 def info(
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="[MODEL]", help="A bundled model, or the folder of a run or of a model.", show_default=False),
+    ] = None,
     recipe: Annotated[str | None, typer.Option("--recipe", help="A bundled recipe or a .yaml file.")] = None,
-    model: Annotated[Path | None, typer.Option("--model", help="The folder of a run or of a model.")] = None,
+    model: Annotated[str | None, typer.Option("--model", help="The same as MODEL.")] = None,
     settings: Annotated[bool, typer.Option("--settings", help="Every key with its value instead, bases resolved.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help='{"total": …, "parts": {"ecg_encoder": …, …}} to stdout.')] = False,
 ) -> None:
     """Count a model's parameters, part by part.
 
+    cmelt info small
+
     cmelt info --recipe paper
     """
-    if (recipe is None) == (model is None):
-        raise typer.BadParameter("give one of --recipe and --model")
+    if sum(given is not None for given in (name, recipe, model)) != 1:
+        raise typer.BadParameter("give one of MODEL, --recipe and --model")
+    from cmelt.checkpoints.finding import find_model
     from cmelt.model.sizes import parameter_counts, settings_of_model, settings_of_recipe
 
+    model = name or model
+    folder = None if model is None else find_model(model)
     if settings:
-        print_yaml(_settings(recipe, model))
+        print_yaml(_settings(recipe, folder))
         return
-    counts = parameter_counts(settings_of_model(model) if model is not None else settings_of_recipe(str(recipe)))
+    counts = parameter_counts(settings_of_model(folder) if folder is not None else settings_of_recipe(str(recipe)))
     if as_json:
         print_json({"total": sum(counts.values()), "parts": counts})
         return

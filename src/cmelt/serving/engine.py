@@ -90,7 +90,9 @@ def embed_texts(model: Towers, processor: CMeltProcessor, texts: Sequence[str]) 
 
 
 def describe(model: Towers, processor: CMeltProcessor, classes: Classes, *, against: Sequence[str] | None = None) -> Described:
-    """The classes as the text encoder of `model` sees them, for many calls of `classify`; arguments as there."""
+    """The classes as the text encoder of `model` sees them, for many calls of `classify`; arguments and errors as there."""
+    if not processor.aligned:
+        raise ConfigError("model", "has never learned to compare ECGs with texts: scores would be chance", "use `embed`")
     task = task_of(classes, against)
     return Described(task, zero_shot.embed_prompts(_embedder(model, processor), task))
 

@@ -29,6 +29,6 @@ def load(name: str | Path = "small", *, device: str | None = None) -> tuple[Towe
 
     from cmelt.checkpoints.inference import load_towers
 
-    towers, tokenizer, _ = load_towers(name)
+    found = load_towers(name)
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    return towers.to(place), CMeltProcessor(towers.settings, tokenizer)
+    return found.towers.to(place), CMeltProcessor(found.towers.settings, found.tokenizer, found.aligned)

@@ -57,10 +57,14 @@ class CMeltProcessor:
     """What stands between files, arrays and words on one side and a model on the other.
 
     It is no `ProcessorMixin` of transformers: importing that takes longer than all that is done here.
+
+    Attributes:
+        aligned: whether the model has learned to compare ECGs with texts; without, scores by texts are refused.
     """
 
     settings: ModelSettings
     tokenizer: Tokenizer
+    aligned: bool = True
 
     @property
     def seconds(self) -> float:

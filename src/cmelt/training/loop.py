@@ -21,7 +21,7 @@ from cmelt.errors import TrainingError
 from cmelt.model.cmelt import CMeltModel
 from cmelt.objectives.total import Losses, total_loss
 from cmelt.store import AnyStore
-from cmelt.training.card import model_card
+from cmelt.training.card import model_card, sources_of, training_facts
 from cmelt.training.engine import launch
 from cmelt.training.interruption import Interruption
 from cmelt.training.log import MetricsLog
@@ -270,7 +270,14 @@ def _hand_on(run: Run, store: AnyStore, corpus: Corpus) -> None:
     """Publish the finished model: the averaged weights where there are any."""
     if run.average is not None:
         load_weights(run.model, run.average, run.folder)
-    details = {"step": run.steps, "store": store.sha256, "recipe": run.recipe.name, "seed": run.recipe.seed}
+    details = {
+        "step": run.steps,
+        "store": store.sha256,
+        "recipe": run.recipe.name,
+        "seed": run.recipe.seed,
+        "sources": sources_of(store),
+        "training": training_facts(run.recipe, store, corpus, run.steps),
+    }
     card = model_card(run.recipe, store, corpus, run.steps)
     seen = store.index["fingerprint"].iloc[corpus.rows]
     save_model(run.model, run.batches.tokenizer, run.folder / "model", details, card, seen)
