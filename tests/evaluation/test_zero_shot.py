@@ -49,6 +49,43 @@ def test_a_class_without_negatives_keeps_its_similarity_beside_others_with(embed
     assert (scores["contrast"][:, 1] != scores["similarity"][:, 1]).all()
 
 
+OPPOSITE = {"fast": "normal rate, all well", "wide": "narrow, nothing wrong", "tall": "small, all well"}
+
+
+def test_pairs_are_the_mean_cosine_to_presence_minus_that_to_absence(embedder, store):
+    names = ("fast", "wide")
+    task = Task({n: TaskClass((f"t:{n}",), (f"it is {n}", f"{n} indeed"), absent_prompts=(OPPOSITE[n], "tall")) for n in names})
+    ecg = embedder.embed_ecgs(store.millivolts(np.arange(20)))
+    scores = zero_shot.scores(ecg, zero_shot.embed_prompts(embedder, task))
+    assert list(scores) == ["similarity", "pairs"]
+    for c, one in enumerate(task.classes.values()):
+        present, absent = (embedder.embed_texts(list(texts)).astype(float) for texts in (one.prompts, one.absent_prompts))
+        for row in range(20):
+            expected = np.mean([ecg[row] @ p for p in present]) - np.mean([ecg[row] @ a for a in absent])
+            assert scores["pairs"][row, c] == pytest.approx(expected, abs=1e-6)
+
+
+def test_pairs_rank_as_the_softmax_over_presence_and_absence_does(embedder, store):
+    task = Task({n: TaskClass((f"t:{n}",), (n,), absent_prompts=(text,)) for n, text in OPPOSITE.items()})
+    ecg = embedder.embed_ecgs(store.millivolts(np.arange(50)))
+    prompts = zero_shot.embed_prompts(embedder, task)
+    logits = 30 * np.stack([ecg @ prompts.positive.T, ecg @ prompts.absent.T])
+    probability = np.exp(logits[0]) / np.exp(logits).sum(axis=0)
+    np.testing.assert_array_equal(
+        np.argsort(zero_shot.pairs(ecg, prompts).round(9), axis=0, kind="stable"),
+        np.argsort(np.log(probability / (1 - probability)).round(6), axis=0, kind="stable"),
+    )
+
+
+def test_a_class_without_absent_prompts_keeps_its_similarity_beside_others_with(embedder, store):
+    task = Task({"fast": TaskClass(("t:fast",), ("fast",)), "wide": TaskClass(("t:wide",), ("wide",), (), ("narrow",))})
+    prompts = zero_shot.embed_prompts(embedder, task)
+    scores = zero_shot.scores(embedder.embed_ecgs(store.signal[:5]), prompts)
+    assert prompts.has_opposites.tolist() == [False, True]
+    np.testing.assert_array_equal(scores["pairs"][:, 0], scores["similarity"][:, 0])
+    assert (scores["pairs"][:, 1] != scores["similarity"][:, 1]).all()
+
+
 def test_every_prompt_is_embedded_once():
     asked = []
 

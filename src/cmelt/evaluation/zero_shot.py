@@ -20,24 +20,34 @@ class PromptVectors:
 
     positive: NDArray[np.float64]
     negative: NDArray[np.float64]
+    absent: NDArray[np.float64]
 
     @property
     def has_negatives(self) -> NDArray[np.bool_]:
         """[C]: which classes have negative prompts."""
         return np.asarray(self.negative.any(axis=1))
 
+    @property
+    def has_opposites(self) -> NDArray[np.bool_]:
+        """[C]: which classes have prompts that say they are absent."""
+        return np.asarray(self.absent.any(axis=1))
+
 
 def embed_prompts(embedder: Embedder, task: Task) -> PromptVectors:
     """Embed every distinct prompt of a task once and average class by class."""
     classes = list(task.classes.values())
-    texts = sorted({text for c in classes for text in (*c.prompts, *c.negative_prompts)})
+    texts = sorted({text for c in classes for text in (*c.prompts, *c.negative_prompts, *c.absent_prompts)})
     vectors = dict(zip(texts, unit(embedder.embed_texts(texts)), strict=True))
     width = len(next(iter(vectors.values())))
 
     def mean(prompts: tuple[str, ...]) -> NDArray[np.float64]:
         return np.mean([vectors[text] for text in prompts], axis=0) if prompts else np.zeros(width)
 
-    return PromptVectors(np.stack([mean(c.prompts) for c in classes]), np.stack([mean(c.negative_prompts) for c in classes]))
+    return PromptVectors(
+        np.stack([mean(c.prompts) for c in classes]),
+        np.stack([mean(c.negative_prompts) for c in classes]),
+        np.stack([mean(c.absent_prompts) for c in classes]),
+    )
 
 
 def similarity(ecg: Vectors, prompts: PromptVectors) -> NDArray[np.float64]:
@@ -53,11 +63,22 @@ def contrast(ecg: Vectors, prompts: PromptVectors) -> NDArray[np.float64]:
     return unit(ecg) @ (prompts.positive - prompts.negative).T
 
 
+def pairs(ecg: Vectors, prompts: PromptVectors) -> NDArray[np.float64]:
+    """[n, D] → [n, C]: mean cosine to "it is there" minus mean cosine to "it is not", both of the same class.
+
+    Ranks as the probability of the positive prompts in a softmax over the two does, whatever its temperature. A class without
+    absent prompts keeps its similarity.
+    """
+    return unit(ecg) @ (prompts.positive - prompts.absent).T
+
+
 def scores(ecg: Vectors, prompts: PromptVectors) -> dict[str, NDArray[np.float64]]:
-    """Every scoring the task allows, [n, C] each: always `similarity`, and `contrast` where any class has negative prompts."""
+    """Every scoring the task allows, [n, C] each: `similarity`, and `contrast` and `pairs` where any class has prompts for it."""
     result = {"similarity": similarity(ecg, prompts)}
     if prompts.has_negatives.any():
         result["contrast"] = contrast(ecg, prompts)
+    if prompts.has_opposites.any():
+        result["pairs"] = pairs(ecg, prompts)
     return result
 
 

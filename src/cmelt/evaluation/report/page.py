@@ -11,7 +11,15 @@ from cmelt.evaluation.further import Further
 from cmelt.evaluation.report.charts import forest_chart, loss_chart, roc_chart
 from cmelt.evaluation.report.further import further_sections
 from cmelt.evaluation.report.losses import NAMES, read_losses
-from cmelt.evaluation.report.tables import class_table, decision_table, overview_table, probe_table, share, subgroup_table
+from cmelt.evaluation.report.tables import (
+    SCORINGS,
+    class_table,
+    decision_table,
+    overview_table,
+    probe_table,
+    share,
+    subgroup_table,
+)
 from cmelt.evaluation.results import Comparison, Example, Results
 from cmelt.pages import document
 from cmelt.records.drawing import draw_ecg
@@ -56,11 +64,11 @@ def _task(result: Results, store: EvaluationStore | None) -> str:
     if result.left_out:
         names = "; ".join(f"{escape(name)}: {escape(reason)}" for name, reason in result.left_out.items())
         parts.append(f"<details><summary>{len(result.left_out)} classes left out</summary><p>{names}</p></details>")
-    word = "against negative prompts" if result.headline == "contrast" else "raw similarity"
-    parts.append(f"<h3>Zero-shot, {word}</h3>{class_table(result, result.best_zero_shot)}")
-    if result.headline != "similarity":
-        raw = class_table(result, result.zero_shot["similarity"])
-        parts.append(f"<details><summary>Zero-shot, raw similarity</summary>{raw}</details>")
+    parts.append(f"<h3>Zero-shot, {SCORINGS[result.headline]}</h3>{class_table(result, result.best_zero_shot)}")
+    for scoring, comparison in result.zero_shot.items():
+        if scoring != result.headline:
+            found = class_table(result, comparison)
+            parts.append(f"<details><summary>Zero-shot, {SCORINGS[scoring]}</summary>{found}</details>")
     if calls := decision_table(result.best_zero_shot):
         parts.append(f"<details><summary>Calls and calibration, zero-shot</summary>{calls}</details>")
     parts.append(f"<h3>ROC curves, zero-shot</h3>{_curves(result.best_zero_shot)}")
@@ -116,8 +124,10 @@ def _prompts(result: Results) -> str:
     items = []
     for name, c in result.task["classes"].items():
         positive = "<br>".join(escape(p) for p in c["prompts"])
-        negative = "<br>".join(escape(p) for p in c["negative_prompts"]) or "none"
-        items.append(f"<dt>{escape(name)}</dt><dd>{positive}<br><small class='soft'>against: {negative}</small></dd>")
+        against = "; ".join(escape(p) for p in c["negative_prompts"]) or "none"
+        absent = "; ".join(escape(p) for p in c["absent_prompts"]) or "none"
+        small = f"<small class='soft'>against: {against}<br>absent: {absent}</small>"
+        items.append(f"<dt>{escape(name)}</dt><dd>{positive}<br>{small}</dd>")
     return f"<details><summary>Prompts</summary><dl>{''.join(items)}</dl></details>"
 
 

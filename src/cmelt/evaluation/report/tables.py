@@ -10,6 +10,9 @@ import numpy as np
 from cmelt.evaluation.metrics import Figure
 from cmelt.evaluation.results import Comparison, Decisions, Results
 
+#: What zero-shot scores are made of, in words.
+SCORINGS = {"contrast": "against negative prompts", "pairs": "present against absent", "similarity": "raw similarity"}
+
 
 def table(head: Sequence[str], rows: Iterable[str]) -> str:
     """A table that scrolls sideways where the screen is narrow; `rows` are finished <tr> elements."""
@@ -35,8 +38,7 @@ def overview_table(results: Sequence[Results]) -> str:
     rows = []
     for r in results:
         for scoring, comparison in sorted(r.zero_shot.items(), key=lambda item: item[0] != r.headline):
-            word = "against negative prompts" if scoring == "contrast" else "raw similarity"
-            rows.append(_overview_row(f"{r.name}, zero-shot, {word}", comparison))
+            rows.append(_overview_row(f"{r.name}, zero-shot, {SCORINGS[scoring]}", comparison))
         for probe in r.probes:
             rows.append(
                 _overview_row(f"{r.name}, linear probe, {share(probe.fraction)} ({probe.records} records)", probe.comparison)

@@ -1,4 +1,4 @@
-"""Task files: strict YAML in, frozen dataclasses out; the bundled ones lie beside this file."""
+"""Tasks: classes with their labels and words, and the bundled ones by name; their files lie beside this one."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cmelt.config.parsing import from_mapping, read_yaml
 from cmelt.errors import ConfigError
 
 Split = Literal["train", "validation", "test"]
+#: How zero-shot scores are made of prompts; `cmelt.evaluation.zero_shot` computes them.
+Scoring = Literal["contrast", "pairs", "similarity"]
 FOLDER = Path(__file__).parent
 
 #: Tasks that are computed, as "module:function"; imported when asked for.
@@ -29,18 +30,20 @@ class TaskClass:
     """One class: a record is positive when it carries any of `labels`; `prompts` say the same in words.
 
     `negative_prompts` describe what a record of this class does *not* look like, most often the normal ECG: raw similarity ranks
-    records by how like any report they are, the difference of two similarities ranks them by class.
+    records by how like any report they are, the difference of two similarities ranks them by class. `absent_prompts` say that
+    this class, and nothing else, is not there: `prompts` and they are a pair of opposites.
     """
 
     labels: tuple[str, ...]
     prompts: tuple[str, ...]
     negative_prompts: tuple[str, ...] = ()
+    absent_prompts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name, entries in (("labels", self.labels), ("prompts", self.prompts)):
             if not entries:
                 raise ValueError(f"{name} is empty: at least one is needed (the class's name will do as a prompt)")
-        for name in ("labels", "prompts", "negative_prompts"):
+        for name in ("labels", "prompts", "negative_prompts", "absent_prompts"):
             entries = getattr(self, name)
             if any(not entry.strip() for entry in entries):
                 raise ValueError(f"{name} holds an empty text")
@@ -48,6 +51,8 @@ class TaskClass:
                 raise ValueError(f"{name} holds the same text twice")
         if set(self.prompts) & set(self.negative_prompts):
             raise ValueError("a text is both prompt and negative prompt")
+        if set(self.prompts) & set(self.absent_prompts):
+            raise ValueError("a text says both that the class is there and that it is absent")
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,7 @@ class Task:
     Attributes:
         classes: by name, in the order of the tables.
         population: "labelled" = only records that carry a label of the task (the PTB-XL benchmarks), "all" = every record.
-        headline: the zero-shot scoring to quote first; without negative prompts there is similarity alone.
+        headline: the zero-shot scoring to quote first; where its prompts are missing, similarity takes its place.
         splits: where records are evaluated. None of our choices is made on validation records, so both are honest.
     """
 
@@ -66,7 +71,7 @@ class Task:
     description: str = ""
     population: Literal["labelled", "all"] = "all"
     splits: tuple[Split, ...] = ("validation", "test")
-    headline: Literal["contrast", "similarity"] = "contrast"
+    headline: Scoring = "contrast"
 
     def __post_init__(self) -> None:
         if not self.classes:
@@ -93,15 +98,17 @@ def load_task(name: str | Path) -> Task:
 
     Raises ConfigError naming the file and the key for anything that is not understood.
     """
+    from cmelt.evaluation.tasks.files import read_task
+
     if str(name).endswith((".yaml", ".yml")):
-        return _read(Path(name))
+        return read_task(Path(name))
     if str(name) in _COMPUTED:
         module, _, function = _COMPUTED[str(name)].partition(":")
         task: Task = getattr(import_module(module), function)()
         return task
     if str(name) not in bundled_tasks():
         raise ConfigError(f"--task {name}", "no such task", f"one of {', '.join(bundled_tasks())}, or the path of a .yaml file")
-    return _read(FOLDER / f"{name}.yaml")
+    return read_task(FOLDER / f"{name}.yaml")
 
 
 def bundled_tasks() -> tuple[str, ...]:
@@ -114,30 +121,3 @@ def tasks_in(labels: Sequence[Sequence[str]]) -> list[Task]:
     present = {label for carried in labels for label in carried}
     tasks = (load_task(name) for name in bundled_tasks())
     return [task for task in tasks if any(not present.isdisjoint(c.labels) for c in task.classes.values())]
-
-
-def _read(path: Path) -> Task:
-    content: dict[str, Any] = read_yaml(path)
-    _refuse_repeated_classes(path)
-    content.setdefault("name", path.stem)
-    return from_mapping(Task, content, path)
-
-
-def _refuse_repeated_classes(path: Path) -> None:
-    """YAML readers keep the last of two equal keys without a word; here that would silently drop a class."""
-    import yaml
-
-    def walk(node: yaml.Node) -> None:
-        if isinstance(node, yaml.MappingNode):
-            seen: set[str] = set()
-            for key, value in node.value:
-                if key.value in seen:
-                    raise ConfigError(
-                        path, f"key {key.value} occurs twice (line {key.start_mark.line + 1})", "rename or drop one of them"
-                    )
-                seen.add(key.value)
-                walk(value)
-
-    root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-    if root is not None:
-        walk(root)
