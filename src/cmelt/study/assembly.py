@@ -97,15 +97,18 @@ def _measured(plan: Plan, out: Path) -> Iterator[_Measured]:
                 folders.setdefault(item.name, {}).setdefault(row_of(cell), {})[cell.seed] = folder
     order = {asked.kind + asked.store + str(asked.target): n for n, asked in reversed(list(enumerate(plan.study.evaluate)))}
     names = sorted(items, key=lambda name: _place(items[name], order))
-    supervised = {
-        (items[name].store.sha256, items[name].task): found for name, found in folders.items() if items[name].kind == "supervised"
-    }
+    supervised = {_beside(items[name]): rows for name, rows in folders.items() if items[name].kind == "supervised"}
     for name in names:
         item, found = items[name], folders.get(name, {})
         if item.kind in _BESIDE_SUPERVISED and found:
-            found = {**found, **supervised.get((item.store.sha256, item.task), {})}
+            found = {**found, **supervised.get(_beside(item), {})}
         if item.kind != "supervised":
             yield _Measured(item, found)
+
+
+def _beside(item: Item) -> tuple[str, str, int]:
+    """What a supervised network must have in common with a measurement to stand beside it: store, task and leads."""
+    return item.store.sha256, item.task, item.leads or 12
 
 
 def _place(item: Item, order: Mapping[str, int]) -> tuple[int, str, float]:

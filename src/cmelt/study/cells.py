@@ -44,26 +44,34 @@ class StorePart:
 
 @dataclass(frozen=True)
 class Cell:
-    """One model, trained or not. `data` is empty where none has a part in it; `stages` are trained on one after the other."""
+    """One model, trained or not. `data` is empty where none has a part in it.
+
+    `stages` are trained on one after the other, each by the recipe in its place.
+    """
 
     model: str
     data: str
     seed: int
     kind: ModelKind
     stages: tuple[tuple[StorePart, ...], ...] = ()
-    recipe: Recipe | None = None
+    recipes: tuple[Recipe, ...] = ()
     architecture: str | None = None
+
+    @property
+    def recipe(self) -> Recipe | None:
+        """Of the last stage; None for a network without one."""
+        return self.recipes[-1] if self.recipes else None
 
     @property
     def identity(self) -> dict[str, Any]:
         """Everything that determines the weights."""
-        said = None if self.recipe is None else said_by(self.recipe)
-        if said is not None and self.kind == "random":
-            said = {"model": said.get("model", {})}
+        said = [said_by(recipe) for recipe in self.recipes]
+        if self.kind == "random":
+            said = [{"model": one.get("model", {})} for one in said]
         return {
             "version": TRAINING_VERSION,
             "kind": self.kind,
-            "recipe": said,
+            "recipes": said,
             "architecture": self.architecture,
             "stages": [[part.identity for part in stage] for stage in self.stages],
             "seed": self.seed,
@@ -91,6 +99,7 @@ class Item:
     draws: int = 1
     leads: int | None = None
     target: StorePart | None = None
+    part: str = ""
     scoring: str = ""
     records: int | None = None
     leave_out_known: bool = False
@@ -101,11 +110,14 @@ class Item:
         """How it is measured, in words: "probe 1 %", "fine-tuned, 3 leads"."""
         if self.kind == "probe" and self.fraction is not None:
             return f"probe {self.fraction * 100:g} %"
-        if self.kind == "fine-tune":
-            return f"fine-tuned, {self.leads} lead{'s' if self.leads != 1 else ''}"
+        if self.leads is not None:
+            way = "fine-tuned" if self.kind == "fine-tune" else self.kind
+            return f"{way}, {self.leads} lead{'s' if self.leads != 1 else ''}"
         if self.kind == "zero-shot" and self.scoring != "headline":
             return f"zero-shot, {self.scoring}"
-        return f"shift to {self.target.name}" if self.target is not None else self.kind
+        if self.target is not None:
+            return f"shift to {self.part or self.target.name}"
+        return self.kind
 
     @property
     def title(self) -> str:
@@ -115,9 +127,10 @@ class Item:
     @property
     def name(self) -> str:
         """Of its folder."""
-        content = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        for name in ("task", "task_source", "headline", "store", "target"):
-            del content[name]
+        left_out = ("store", "task", "task_source", "target", "headline")
+        # As with recipes, what is at its default is not said: a new key makes no measurement stale.
+        said = [field for field in dataclasses.fields(self) if field.name not in left_out]
+        content = {f.name: getattr(self, f.name) for f in said if getattr(self, f.name) != _default(f)}
         content["stores"] = [self.store.sha256, self.target.sha256 if self.target is not None else None]
         words = "".join(letter if letter.isalnum() else "-" for letter in self.title.replace(" %", "pct"))
         return f"{'-'.join(filter(None, words.split('-')))}-{digest([MEASURING_VERSION, content])}"
@@ -225,8 +238,10 @@ def _cells(study: Study, parts: dict[str, StorePart]) -> Iterator[Cell]:
         for seed in group.seeds or study.seeds:
             for data in group.data:
                 for name in group.models:
-                    stages = _stages(study.data[data], study.data, parts)
-                    yield Cell(name, data, seed, "pretrained", stages, _recipe(study.models[name], seed))
+                    chain = _chain(study.data[data], study.data)
+                    stages = tuple(_stage(one, parts) for one in chain)
+                    recipes = tuple(_recipe(study.models[name], one, seed) for one in chain)
+                    yield Cell(name, data, seed, "pretrained", stages, recipes)
 
 
 @dataclass(frozen=True)
@@ -256,21 +271,26 @@ def _untrained(name: str, model: Model, seed: int, study: Study, parts: dict[str
         return Cell(name, "", seed, "supervised", architecture=model.architecture)
     # Fresh weights need a vocabulary all the same: that of the first data's reports.
     first = next(iter(study.data.values()))
-    return Cell(name, "", seed, "random", _stages(replace(first, then=None), study.data, parts), _recipe(model, seed))
+    return Cell(name, "", seed, "random", (_stage(first, parts),), (_recipe(model, Data(first.stores), seed),))
 
 
-def _recipe(model: Model, seed: int) -> Recipe:
-    return replace(load_recipe(str(model.recipe), list(model.set)), seed=seed)
+def _recipe(model: Model, data: Data, seed: int) -> Recipe:
+    return replace(load_recipe(str(model.recipe), [*model.set, *data.set]), seed=seed)
 
 
-def _stages(data: Data, known: dict[str, Data], parts: dict[str, StorePart]) -> tuple[tuple[StorePart, ...], ...]:
-    one = tuple(replace(parts[name], weight=share.weight, pairs=share.pairs) for name, share in data.stores.items())
-    return (one, *_stages(known[data.then], known, parts)) if data.then else (one,)
+def _chain(data: Data, known: dict[str, Data]) -> tuple[Data, ...]:
+    """The data of each stage."""
+    return (data, *_chain(known[data.then], known)) if data.then else (data,)
+
+
+def _stage(data: Data, parts: dict[str, StorePart]) -> tuple[StorePart, ...]:
+    return tuple(replace(parts[name], weight=share.weight, pairs=share.pairs) for name, share in data.stores.items())
 
 
 def _items_of(study: Study, cell: Cell, parts: dict[str, StorePart]) -> Iterator[Item]:
     for asked in study.evaluate:
         named = (not asked.models or cell.model in asked.models) and cell.model not in asked.without
+        named = named and (not asked.seeds or cell.seed in asked.seeds)
         if named and (not asked.data or not cell.data or cell.data in asked.data) and _suits(asked.kind, cell.kind):
             yield from _items(asked, parts)
 
@@ -290,8 +310,9 @@ def _items(asked: Evaluation, parts: dict[str, StorePart]) -> Iterator[Item]:
             task.name if task else "",
             name,
             _task_identity(task, asked.kind) if task else "",
-            splits=asked.splits or (task.splits if task else ()),
+            splits=asked.splits or (task.splits if task and asked.kind != "shift" else ()),
             target=target,
+            part=asked.part,
             records=asked.records,
             leave_out_known=asked.leave_out_known,
             headline=asked.headline,
@@ -300,13 +321,13 @@ def _items(asked: Evaluation, parts: dict[str, StorePart]) -> Iterator[Item]:
             yield replace(item, scoring=asked.scoring)
         elif asked.kind == "probe":
             yield from (replace(item, fraction=f, draws=1 if f >= 1 else asked.draws) for f in asked.fractions)
-        elif asked.kind == "fine-tune":
+        elif asked.kind in ("fine-tune", "supervised"):
             yield from (replace(item, leads=leads) for leads in asked.leads)
         else:
             yield item
 
 
 def _task_identity(task: Task, kind: EvaluationKind) -> str:
-    classes = {name: sorted(c.labels) for name, c in task.classes.items()}
-    prompts = {name: [c.prompts, c.negative_prompts] for name, c in task.classes.items()} if kind == "zero-shot" else {}
-    return digest([classes, prompts, task.population, task.headline if kind == "zero-shot" else ""])
+    if kind == "zero-shot":
+        return digest([dataclasses.asdict(task.classes[name]) for name in task.classes] + [task.population, task.headline])
+    return digest([{name: sorted(c.labels) for name, c in task.classes.items()}, task.population])

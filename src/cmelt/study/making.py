@@ -36,11 +36,11 @@ def make_model(cell: Cell, folder: Path, watcher: Watcher) -> int:
         _fresh(cell.recipe, training_store(cell.stages[0], cell.seed), folder / RUN, watcher)
         return 0
     before: Path | None = None
-    for number, parts in enumerate(cell.stages, start=1):
+    for number, (parts, recipe) in enumerate(zip(cell.stages, cell.recipes, strict=True), start=1):
         last = number == len(cell.stages)
         run = folder / (RUN if last else f"{RUN}-stage-{number}")
         if not (run / "model").is_dir():
-            code = _pretrain(cell.recipe, training_store(parts, cell.seed), run, before, watcher)
+            code = _pretrain(recipe, training_store(parts, cell.seed), run, before, watcher)
             if code:
                 return code
         before = run

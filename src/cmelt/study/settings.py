@@ -14,6 +14,8 @@ ModelKind = Literal["pretrained", "random", "supervised"]
 EvaluationKind = Literal["zero-shot", "probe", "retrieval", "identification", "shift", "fine-tune", "supervised"]
 #: What needs classes to be asked for.
 WITH_TASKS: tuple[EvaluationKind, ...] = ("zero-shot", "probe", "shift", "fine-tune", "supervised")
+#: What has the store's training records for learning.
+LEARN_FROM_TRAINING: tuple[EvaluationKind, ...] = ("probe", "fine-tune", "supervised")
 #: The lead subsets of the Challenge of 2021.
 LEAD_SUBSETS = (12, 6, 4, 3, 2, 1)
 
@@ -39,9 +41,13 @@ class Share:
 
 @dataclass(frozen=True)
 class Data:
-    """What a model is trained on: stores by name, all at once; `then` names other data that the training goes on with."""
+    """What a model is trained on: stores by name, all at once; `then` names other data that the training goes on with.
+
+    `set` changes every model's recipe for these data (section.key=value): as many steps on thousands of pairs as on hundreds.
+    """
 
     stores: dict[str, Share]
+    set: tuple[str, ...] = ()
     then: str | None = None
 
     def __post_init__(self) -> None:
@@ -76,13 +82,13 @@ class Evaluation:
         store: by name; `tasks`: the classes asked for, where the kind asks for any.
         splits: evaluate these instead of the task's own.
         fractions, draws: of probes.
-        leads: numbers of leads, of fine-tuning.
-        target: the store that a shifted probe is tested on.
+        leads: numbers of leads, of fine-tuning and of supervised networks.
+        target: the store that a shifted probe is tested on; `part` of it alone, as in `cmelt evaluate --shift-part`.
         scoring: of zero-shot; `headline` is the task's own choice.
         headline: whether it is a column of the main table (otherwise of the full one alone).
         records: evaluate a random subset of at most so many records, the same for every model.
         leave_out_known: leave out records that a model has seen, which are refused otherwise.
-        models, without, data: measure only these models, not those, only models trained on these data.
+        models, without, data, seeds: measure only these models, not those, only models trained on these data, from these seeds.
     """
 
     kind: EvaluationKind
@@ -93,17 +99,21 @@ class Evaluation:
     draws: int = 5
     leads: tuple[int, ...] = (12,)
     target: str | None = None
-    scoring: Literal["headline", "contrast", "similarity"] = "headline"
+    part: str = ""
+    scoring: Literal["headline", "contrast", "pairs", "similarity"] = "headline"
     headline: bool = True
     records: int | None = None
     leave_out_known: bool = False
     models: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
     data: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if (self.kind in WITH_TASKS) != bool(self.tasks):
             raise ValueError(f"{self.kind} needs tasks" if not self.tasks else f"{self.kind} asks for no tasks")
+        if "train" in self.splits and self.kind in LEARN_FROM_TRAINING:
+            raise ValueError(f"{self.kind} learns from the training records: they cannot be measured on")
         if (self.kind == "shift") != (self.target is not None):
             raise ValueError("shift needs a target store" if self.kind == "shift" else f"{self.kind} has no target")
         if self.records is not None and (self.records < 1 or self.kind not in ("zero-shot", "probe", "supervised")):

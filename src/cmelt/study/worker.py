@@ -110,11 +110,12 @@ def work(job: Job, emit: Emit) -> int:
 def measure_items(job: Job, watcher: _Watcher, emit: Emit) -> bool:
     """Measure what has no folder yet; whether all of it went well. A measurement that fails is told, and the next one begins."""
     from cmelt.study import outcomes
-    from cmelt.study.evaluations import Subject, measure
+    from cmelt.study.evaluations import measure
+    from cmelt.study.subject import Subject
 
     folder = Path(job.folder)
     missing = missing_items(folder, job.items)
-    subject, well = Subject(job.cell, folder, watcher.say), True
+    subject, well = Subject(job.cell, folder), True
     for place, item in enumerate(missing, start=1):
         watcher.stop_when_alone()
         begun = time.monotonic()
