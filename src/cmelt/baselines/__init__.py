@@ -1,0 +1,1 @@
+"""Rivals: networks that a pre-trained model is to be compared with."""
