@@ -133,13 +133,14 @@ def test_a_rival_has_small_s_text_encoder_budget_and_optimiser(name):
 
 def test_paper_small_is_the_paper_s_method():
     paper, reduced = load_recipe("paper"), load_recipe("paper-small")
-    assert (reduced.objectives, reduced.masking, reduced.augmentation) == (paper.objectives, paper.masking, paper.augmentation)
+    assert (reduced.objectives, reduced.masking) == (paper.objectives, paper.masking)
     assert replace(reduced.negatives, encoder=paper.negatives.encoder) == paper.negatives
     assert replace(reduced.optimiser, rate=paper.optimiser.rate) == paper.optimiser
-    assert reduced.training.average == paper.training.average
     for part, method in (("ecg", ("stem", "stem_kernel", "stem_channels", "amplitude", "masking", "pooling", "pooler", "dropout",
                                   "attention_dropout")), ("text", ("pooling", "frozen"))):  # fmt: skip
         for key in method:
             assert getattr(getattr(reduced.model, part), key) == getattr(getattr(paper.model, part), key), key
     small = load_recipe("small")
-    assert (reduced.training.batch, reduced.training.epochs) == (small.training.batch, small.training.epochs)
+    for key in ("batch", "epochs", "average"):
+        assert getattr(reduced.training, key) == getattr(small.training, key), key
+    assert reduced.augmentation == small.augmentation
