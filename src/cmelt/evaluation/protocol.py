@@ -89,10 +89,14 @@ def sample_of(store: EvaluationStore, task: Task, rows: Rows, needed: Rows, embe
 def embed_both(
     embedder: Embedder, control: Embedder, store: EvaluationStore, rows: Rows, progress: Report | None = None
 ) -> dict[str, Vectors]:
-    """The ECG embeddings [n, D] of a store's rows by "model" and by "random control"."""
+    """The ECG embeddings [n, D] of a store's rows by "model" and by "random control"; computed once where these are one."""
 
     def told(word: str) -> Progress | None:
         return None if progress is None else lambda done, total: progress(f"embedding, {word}", done, total)
 
-    sides = {"model": embedder, "random control": control}
-    return {word: embed_rows(side, store, rows, progress=told(word)) for word, side in sides.items()}
+    model = embed_rows(embedder, store, rows, progress=told("model"))
+    same = control is embedder
+    return {
+        "model": model,
+        "random control": model if same else embed_rows(control, store, rows, progress=told("random control")),
+    }

@@ -12,7 +12,7 @@ from cmelt.errors import StoreError
 from cmelt.evaluation import metrics, zero_shot
 from cmelt.evaluation.comparison import Bench, Scores
 from cmelt.evaluation.decisions import calls_of, decide, with_decisions
-from cmelt.evaluation.embedder import Embedder, EvaluationStore, Rows, check_fit
+from cmelt.evaluation.embedder import Embedder, EvaluationStore, Rows, Vectors, check_fit
 from cmelt.evaluation.linear_probe import LinearProbe, fit_probe
 from cmelt.evaluation.logistic import sigmoid
 from cmelt.evaluation.metrics import Figure, Replicates, Truth
@@ -109,14 +109,16 @@ def _trial(task: Task, training: Sample, home: Sample, away: Sample, protocol: P
     if not kept.any():
         fault = f"no class of task {task.name} has {FEWEST} positives among both the source's training and the target's records"
         raise StoreError("target", fault, "give a task with labels of both stores, or larger stores")
-    truth = training.truth[:, kept]
-    heads = [
-        fit_probe(vectors, truth, training.patients, np.random.default_rng([protocol.seed, 15, 0]))
-        for vectors in (training.model, training.control)
-    ]
+
+    def fit(vectors: Vectors) -> LinearProbe:
+        return fit_probe(vectors, training.truth[:, kept], training.patients, np.random.default_rng([protocol.seed, 15, 0]))
+
+    model = fit(training.model)
+    alike = np.array_equal(training.model, training.control)  # a model asked without a control is handed in as its own
+    control = model if alike else fit(training.control)
     names = np.array(list(task.classes), dtype=object)[kept]
     bench = Bench(names, away.truth[:, kept], away.patients, protocol.bootstrap, protocol.seed)
-    return _Trial(heads[0], heads[1], kept, home, away, bench)
+    return _Trial(model, control, kept, home, away, bench)
 
 
 def _samples(

@@ -135,8 +135,8 @@ def _control(text: str) -> str:
 
 
 def _rank(figure: Figure | None) -> str:
-    """Ranks are whole numbers; only their mean over permutations is not."""
+    """Ranks are whole numbers; only their means and percentiles are not."""
     if figure is None:
         return "–"
-    interval = f" <small>[{figure.low:g}, {figure.high:g}]</small>" if np.isfinite(figure.low) else ""
-    return f"{figure.value:g}{interval}"
+    value, low, high = (f"{round(number, 1):g}" for number in (figure.value, figure.low, figure.high))
+    return f"{value} <small>[{low}, {high}]</small>" if np.isfinite(figure.low) else value
