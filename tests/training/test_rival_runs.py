@@ -14,7 +14,7 @@ from cmelt.config import load_recipe
 from cmelt.store import open_store
 from cmelt.training.loop import pretrain
 from cmelt.training.setup import model_of, tokenizer_of
-from tiny_runs import Notes, losses_of
+from tiny_runs import Notes, losses_of, tiny_recipe
 
 SHORT = ["training.batch=4", "training.epochs=null", "training.steps=2", "training.log_every=1", "training.average=0"]
 TRAINED_BY = {
@@ -59,6 +59,17 @@ def test_a_rival_that_reads_no_report_leaves_the_text_tower_as_it_was_drawn(name
         names = [key for key in trained if key.startswith(part)]
         assert names
         assert any(not torch.equal(trained[key], drawn[key]) for key in names) is moved, part
+
+
+def test_negatives_of_the_same_batch_need_no_table_and_their_coverage_is_told(tiny_store, tmp_path):
+    recipe = tiny_recipe("negatives.strategy=in_batch", "training.steps=2")
+    store, notes = open_store(tiny_store), Notes()
+    assert pretrain(recipe, store, tmp_path / "run", notes) == 0
+    assert not (tmp_path / "run" / "negatives" / "candidates.npy").exists()
+    told = json.loads((tmp_path / "run" / "negatives" / "coverage.json").read_text())
+    assert told["text_only"]["accuracy"] < 0.7 and told["coverage"]["reachable"] > 0.9  # any report, as often as it occurs
+    assert any("negatives (in_batch)" in said for said in notes.said)
+    assert pretrain(recipe, store, tmp_path / "run", Notes()) == 0  # the same again: nothing is missing
 
 
 @pytest.mark.slow

@@ -118,23 +118,30 @@ def tokenizer_of(run: Path, recipe: Recipe, corpus: Corpus) -> PreTrainedTokeniz
 
 
 def negatives_of(run: Path, recipe: Recipe, corpus: Corpus, say: Say) -> NegativeTable | None:
-    """The N3S table, built once for the run, with its coverage report beside it; None where no objective uses negatives."""
+    """The N3S table, built once for the run, with its coverage report beside it; None where no objective uses negatives.
+
+    Negatives of the same batch need no table. Their coverage is that of reports drawn anywhere in proportion to their
+    frequency, the own one left out: this is what the other rows of a shuffled batch carry.
+    """
     settings, folder = recipe.negatives, run / "negatives"
-    if settings.share == 0 or settings.strategy == "in_batch" or not recipe.objectives.weights.keys() & {"etm", "ets"}:
+    if settings.share == 0 or not recipe.objectives.weights.keys() & {"etm", "ets"}:
         return None
+    looked_up = settings.strategy != "in_batch"
     if (folder / "coverage.json").exists():
-        return load_table(folder, corpus.distinct)
+        return load_table(folder, corpus.distinct) if looked_up else None
     encode = lsa_encoder(corpus.distinct, seed=recipe.seed) if settings.encoder == "lsa" else hf_encoder(settings.encoder)
     embeddings = embed_distinct(corpus.distinct, encode)
     table = build_table(
         embeddings,
-        strategy=settings.strategy,
+        strategy="random" if settings.strategy == "in_batch" else settings.strategy,
         candidates=settings.candidates,
         band=settings.band if settings.strategy == "band" else None,
         seed=recipe.seed,
         counts=np.bincount(corpus.group, minlength=len(corpus.distinct)) if settings.strategy != "farthest" else None,
     )
-    save_table(table, folder, corpus.distinct)
+    if looked_up:
+        save_table(table, folder, corpus.distinct)
+    folder.mkdir(exist_ok=True)
     rng = generator(recipe.seed, "coverage")
     covered = coverage(table, embeddings, corpus.group, len(corpus), rng)
     guessed = text_only_accuracy(table, embeddings, corpus.group, rng)
@@ -143,7 +150,7 @@ def negatives_of(run: Path, recipe: Recipe, corpus: Corpus, say: Say) -> Negativ
         f"negatives ({settings.strategy}): {covered.distinct} of {len(corpus.distinct)} reports serve in {covered.draws} draws, "
         f"{covered.reachable:.0%} can; told from true ones without the ECG in {guessed.accuracy:.0%} of cases (50 % is honest)"
     )
-    return table
+    return table if looked_up else None
 
 
 def phrases_of_run(run: Path, recipe: Recipe, corpus: Corpus, say: Say) -> PhraseBook | None:
