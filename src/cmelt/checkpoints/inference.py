@@ -67,7 +67,7 @@ def _settings(path: Path) -> tuple[ModelSettings, bool]:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         objectives = from_mapping(ObjectiveSettings, content.get("objectives") or {}, path, "objectives")
         return from_mapping(ModelSettings, content["settings"], path, "settings"), bool(objectives.weights.keys() & CONTRASTIVE)
-    except (ValueError, KeyError, TypeError) as fault:
+    except (ValueError, KeyError, TypeError, AttributeError) as fault:
         raise CheckpointError(path, f"is no model's configuration ({type(fault).__name__})") from fault
 
 

@@ -1,0 +1,44 @@
+"""A saved tokenizer gives the same ids without transformers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from cmelt.errors import ConfigError
+from cmelt.text import encode, load_tokenizer, train_tokenizer
+from cmelt.text.pieces import read_pieces
+
+REPORTS = ["sinusrhythmus. normales ecg.", "atrial fibrillation, st depression in v4-v6.", "left bundle branch block. lvh."] * 5
+TEXTS = [*REPORTS[:3], "", "x", "vorhofflimmern 120/min ünd ärger " * 30, "🫀 ∑"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    place = tmp_path_factory.mktemp("tokenizer")
+    train_tokenizer(REPORTS, 400).save_pretrained(place)
+    return place
+
+
+@pytest.mark.parametrize("longest", [8, 24, 500])
+def test_ids_and_masks_are_those_of_transformers_tokenizer(folder, longest):
+    light, heavy = encode(read_pieces(folder), TEXTS, longest), encode(load_tokenizer(folder), TEXTS, longest)
+    np.testing.assert_array_equal(light.ids, heavy.ids)
+    np.testing.assert_array_equal(light.mask, heavy.mask)
+    assert light.ids.shape[1] <= longest
+
+
+def test_a_long_call_leaves_nothing_behind_for_the_next(folder):
+    pieces = read_pieces(folder)
+    before = encode(pieces, TEXTS, 500).ids
+    encode(pieces, TEXTS, 5)
+    np.testing.assert_array_equal(encode(pieces, TEXTS, 500).ids, before)
+
+
+@pytest.mark.parametrize("damage", ["missing", "broken"])
+def test_what_is_no_tokenizer_json_is_refused(tmp_path, folder, damage):
+    (tmp_path / "tokenizer_config.json").write_text((folder / "tokenizer_config.json").read_text())
+    if damage == "broken":
+        (tmp_path / "tokenizer.json").write_text("{}")
+    with pytest.raises(ConfigError, match=r"tokenizer\.json"):
+        read_pieces(tmp_path)
