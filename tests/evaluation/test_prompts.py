@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
 from cmelt.errors import ConfigError
 from cmelt.evaluation.prompts import LANGUAGES, Wording, read_statements, statements
+from cmelt.evaluation.prompts.wording import FOLDER
+from cmelt.evaluation.strict_yaml import read_strict_yaml
 from cmelt.evaluation.tasks import bundled_tasks, load_task
 from cmelt.text.cleaning import clean_report
 
@@ -171,3 +174,25 @@ def test_no_prompt_is_a_whole_simulated_report():
     reports = {plain(simulate(seed).report) for seed in range(100)}
     assert len(reports) > 80
     assert [(name, text) for name, _, text in every_text() if plain(text) in reports] == []
+
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "prompts.md").read_text(encoding="utf-8")
+
+
+def test_the_page_counts_the_statements_of_every_file():
+    total = [0] * 5
+    for path in sorted(FOLDER.glob("*.yaml")):
+        found = [statements()[name] for name in read_strict_yaml(path)]
+        sides = [(len(s.english), len(s.german), len(s.absent.english), len(s.absent.german)) for s in found]
+        counts = [len(found), *map(sum, zip(*sides, strict=True))]
+        assert f"| `{path.name}` | {' | '.join(map(str, counts))} |" in PAGE
+        total = [a + b for a, b in zip(total, counts, strict=True)]
+    assert f"| all | {' | '.join(map(str, total))} |" in PAGE
+
+
+def test_the_page_s_task_can_be_loaded(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(PAGE.split("```yaml\n")[2].split("```")[0], encoding="utf-8")
+    task = load_task(path)
+    assert list(task.classes) == ["bifascicular block", "sinus tachycardia"]
+    assert not any(re.search("sinusrhythmus", text.lower()) for c in task.classes.values() for text in c.prompts)
