@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 
@@ -11,11 +12,17 @@ import cmelt.store
 from cmelt.evaluation import further as module
 from cmelt.evaluation.evaluate import evaluate_tasks
 from cmelt.evaluation.further import Asked, Further, lines, measure_further
+from cmelt.evaluation.identification import IdentificationResults
 from cmelt.evaluation.protocol import Protocol
 from cmelt.evaluation.report import write_report
+from cmelt.evaluation.retrieval import RetrievalResults
+from cmelt.evaluation.search import SearchFigures, SearchResult
+from cmelt.evaluation.shift_results import ShiftResults, SourceRecords, TargetRecords
+from cmelt.sources.cinc2021 import PARTS
 
 from .conftest import PlantedEmbedder, planted_store, planted_task
 from .test_command import FAST, invoke, world  # noqa: F401
+from .test_documentation import PAGE
 from .test_report import Page
 from .test_shift import shared_task, source_store, target_store
 
@@ -110,3 +117,16 @@ def test_the_command_measures_what_its_options_ask(world, monkeypatch):  # noqa:
     assert set(printed) == {"format", "version", "results", "identification"}
     assert printed == json.loads((folder / "run" / "evaluation" / "results.json").read_text())
     assert "beside the tasks" not in invoke(folder / "run", "--data", "home", *task).stdout
+
+
+def test_every_key_of_the_results_is_documented():
+    layout = PAGE.split("## results.json")[1].split("## Python")[0]
+    kinds = (RetrievalResults, IdentificationResults, ShiftResults, SourceRecords, TargetRecords, SearchResult, SearchFigures)
+    for kind in kinds:
+        for field in dataclasses.fields(kind):
+            assert field.name == "per_record" or re.search(rf"\b{field.name}\b", layout), (kind, field.name)
+
+
+def test_every_part_that_can_be_asked_by_name_is_documented():
+    text = PAGE.split("**Another hospital**")[1].split("## Tasks")[0]
+    assert all(f"`{part}`" in text for part in PARTS)

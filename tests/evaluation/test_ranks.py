@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import permutations
+from itertools import pairwise, permutations
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ def every_rank(scores, relevant):
     """The first hit's rank (from 1) in each order in which equal scores can stand."""
     found = []
     for order in permutations(range(len(scores))):
-        if all(scores[a] >= scores[b] for a, b in zip(order, order[1:], strict=False)):
+        if all(scores[a] >= scores[b] for a, b in pairwise(order)):
             found.append(1 + next(place for place, candidate in enumerate(order) if relevant[candidate]))
     return np.array(found, dtype=np.float64)
 

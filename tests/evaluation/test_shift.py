@@ -197,9 +197,7 @@ def test_what_pre_training_has_seen_is_refused_or_left_out():
     known = PlantedEmbedder(seen=tuple(target.index["fingerprint"][:10]))
     with pytest.raises(StoreError, match=r"10 of the 300 .* --leave-out-known"):
         evaluate_shift(known, RANDOM, source_store(), target, shared_task(), FAST)
-    found = evaluate_shift(
-        known, RANDOM, source_store(), target, shared_task(), Protocol((), bootstrap=5, leave_out_known=True)
-    )
+    found = evaluate_shift(known, RANDOM, source_store(), target, shared_task(), Protocol((), bootstrap=5, leave_out_known=True))
     assert found.target.left_out == {"known from pre-training": 10}
     assert found.per_record["rows"].min() == 10
     assert found.notes == ()

@@ -8,7 +8,7 @@ from cmelt.errors import ConfigError
 from cmelt.evaluation.tasks import Task, TaskClass, bundled_tasks, load_task, tasks_in
 
 PTB_XL_COUNTS = {"ptbxl-super": 5, "ptbxl-sub": 23, "ptbxl-form": 19, "ptbxl-rhythm": 12, "ptbxl-diagnoses": 11, "ptbxl-all": 71}
-CLASS_COUNTS = PTB_XL_COUNTS | {"cpsc2018": 9, "csn": 38, "csn-merl": 38, "csn-all": 55, "cinc2021": 26, "code": 6}
+CLASS_COUNTS = PTB_XL_COUNTS | {"cpsc2018": 9, "csn": 38, "csn-merl": 38, "csn-all": 55, "cinc2021": 26, "code": 6, "shift": 32}
 
 
 def written(tmp_path, text):

@@ -23,6 +23,8 @@ _COMPUTED = {
     "csn-merl": "cmelt.evaluation.tasks.csn_merl:csn_merl_task",
     "simulated": "cmelt.evaluation.tasks.simulated:simulated_task",
 }
+#: Tasks that are not measured unless they are named: this one asks in two vocabularies what others ask in each.
+_BY_NAME_ALONE = ("shift",)
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,10 @@ def bundled_tasks() -> tuple[str, ...]:
 
 
 def tasks_in(labels: Sequence[Sequence[str]]) -> list[Task]:
-    """The bundled tasks of which at least one label is among those of the records; none of them for labels of one's own."""
+    """The bundled tasks of which at least one label is among those of the records; none of them for labels of one's own.
+
+    The task of a shift between hospitals is never among them.
+    """
     present = {label for carried in labels for label in carried}
-    tasks = (load_task(name) for name in bundled_tasks())
+    tasks = (load_task(name) for name in bundled_tasks() if name not in _BY_NAME_ALONE)
     return [task for task in tasks if any(not present.isdisjoint(c.labels) for c in task.classes.values())]
