@@ -39,9 +39,20 @@ def side(value):
 
 def evaluation(folder: Path, weights: str) -> Path:
     shot = {"model": side(0.871), "random": side(0.512), "gain": figure(0.359), "subgroups": []}
-    task = {"name": "ptbxl-super", "task": {"description": "Five superclasses"}, "model": weights,
-            "splits": ["validation", "test"], "records": 505, "patients": 470, "headline": "contrast", "zero_shot": {"contrast": shot}, "probes": [],
-            "counts": {"MI": {"positives": 107}}, "left_out": {}, "notes": []}  # fmt: skip
+    task = {
+        "name": "ptbxl-super",
+        "task": {"description": "Five superclasses"},
+        "model": weights,
+        "splits": ["validation", "test"],
+        "records": 505,
+        "patients": 470,
+        "headline": "contrast",
+        "zero_shot": {"contrast": shot},
+        "probes": [],
+        "counts": {"MI": {"positives": 107}},
+        "left_out": {},
+        "notes": [],
+    }
     with published(folder) as staging:
         content = {"format": "cmelt-evaluation", "version": 2, "results": {"ptbxl-super": task}}
         (staging / "results.json").write_text(json.dumps(content))
