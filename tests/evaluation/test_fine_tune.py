@@ -141,7 +141,7 @@ def test_the_control_is_not_held_back_by_a_rate_that_is_made_for_pre_trained_wei
 
 def test_the_classifier_handed_on_is_the_one_that_was_measured(results):
     given, store = results.classifier, loud_store()
-    assert (given.leads, given.classes, given.window) == (LEADS, ("fast", "wide", "tall"), 0)
+    assert (given.leads, given.classes, given.window) == (LEADS, ("fast", "wide", "tall"), 500)  # 5 s
     with torch.no_grad():
         logits = given.network.eval()(torch.from_numpy(store.millivolts(results.rows)))
     np.testing.assert_allclose(logits.numpy(), results.scores["12 leads, 1, model"][0], atol=1e-4)

@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "info": ("cmelt.cli.info", "Count a model's parameters, part by part."),
     "pretrain": ("cmelt.cli.pretrain", "Pre-train the two encoders on a store."),
     "evaluate": ("cmelt.cli.evaluate", "Measure a model: zero-shot, probes, intervals, controls."),
+    "finetune": ("cmelt.cli.finetune", "Train the ECG encoder on labels, with 12 leads down to 1, beside its controls."),
     "study": ("cmelt.cli.study", "Compare models: train each on the same pairs, measure all on the same records."),
     "demo": ("cmelt.cli.demo", "The whole chain on simulated ECGs, in minutes."),
 }

@@ -77,16 +77,16 @@ def _lines(what: str, unit: str) -> Progress:
 
 
 @contextmanager
-def stages() -> Iterator[Callable[[str, int, int], None]]:
-    """Progress of one stage after another: each stage's bar ends before the next begins."""
+def stages(unit: str = "shares") -> Iterator[Callable[[str, int, int], None]]:
+    """Progress of one stage after another, each stage's bar ending before the next begins; embedding counts records."""
     with ExitStack() as open_bar:
         current: list[tuple[str, Progress]] = []
 
         def report(stage: str, done: int, total: int) -> None:
             if not current or current[0][0] != stage:
                 open_bar.close()
-                unit = "records" if stage.startswith("embedding") else "shares"
-                current[:] = [(stage, open_bar.enter_context(progress_of(stage, unit)))]
+                counted = "records" if stage.startswith("embedding") else unit
+                current[:] = [(stage, open_bar.enter_context(progress_of(stage, counted)))]
             current[0][1](done, total)
 
         yield report

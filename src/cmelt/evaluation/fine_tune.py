@@ -45,12 +45,12 @@ LEAD_SETS: dict[int, tuple[str, ...]] = {
 
 #: What the encoder is fine-tuned with; docs/evaluate.md says on what it was chosen.
 FINE_TUNING = ClassifierSettings(
-    epochs=20,
+    epochs=15,
     batch=32,
     optimiser=OptimiserSettings(
         rate=1e-3, encoder_share=0.3, weight_decay=0.05, schedule="cosine", warm_up=0.1, first=0.01, last=0.01
     ),
-    change=ChangeSettings(shift_seconds=0.5, gain=0.1, noise_mv=0.03, lead_drop=0.1),
+    change=ChangeSettings(crop_seconds=5.0, gain=0.1, noise_mv=0.03, lead_drop=0.1),
 )
 
 

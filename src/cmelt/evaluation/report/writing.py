@@ -43,21 +43,21 @@ def write_report(
     check_replaceable(target)
     with published(target, {"kind": "evaluation"}, replace=True) as staging:
         (staging / REPORT).write_text(page(results, further, loss_log, store), encoding="utf-8")
-        (staging / RESULTS).write_text(_json(envelope(list(results)) | further.to_json()), encoding="utf-8")
+        (staging / RESULTS).write_text(indented(envelope(list(results)) | further.to_json()), encoding="utf-8")
         draw_summary(results, staging / SUMMARY)
     return target / REPORT
 
 
-def _json(content: dict[str, Any]) -> str:
+def indented(content: dict[str, Any]) -> str:
     """Indented, but a list of numbers on one line: a curve has a hundred of them."""
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
     return re.sub(r"\[[-+.eE\d,\s]+\]", lambda found: "".join(found.group().split()).replace(",", ", "), text) + "\n"
 
 
-def check_replaceable(folder: Path) -> None:
-    """Refuse a folder with files that are not an evaluation's: they would be lost when it is replaced."""
+def check_replaceable(folder: Path, ours: Sequence[str] = (REPORT, RESULTS, SUMMARY)) -> None:
+    """Refuse a folder with files other than `ours`, an evaluation's: they would be lost when it is replaced."""
     if folder.exists() and not folder.is_dir():
         raise ConfigError(folder, "is a file", "name a folder for the report")
-    others = [p.name for p in folder.iterdir() if p.name not in (REPORT, RESULTS, SUMMARY, MANIFEST)] if folder.exists() else []
+    others = [p.name for p in folder.iterdir() if p.name not in (*ours, MANIFEST)] if folder.exists() else []
     if others:
         raise ConfigError(folder, f"holds other files ({others[0]})", "name a folder of its own for the report")
