@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from cmelt.errors import StoreError
-from cmelt.evaluation.contamination import check_unseen, overlap_with_training
+from cmelt.evaluation.contamination import (
+    check_unseen,
+    copies_of,
+    overlap_between,
+    overlap_with_training,
+    rows_to_evaluate,
+)
 from cmelt.evaluation.evaluate import evaluate_tasks
 from cmelt.evaluation.protocol import Protocol
 from cmelt.records.fingerprint import fingerprint
@@ -104,3 +110,40 @@ def test_known_records_are_left_out_where_that_is_asked_for_and_the_results_say_
     )
     assert result.records == whole - 1
     assert any("1 records that training has seen" in note for note in result.notes)
+
+
+def test_two_stores_are_compared_by_signal_at_any_rate_and_by_patient():
+    source, target = real_store(), real_store()
+    train = source.rows("train")
+    target.signal = np.stack([heart(1000 + row) for row in range(60)])
+    faster = resample(1.7 * source.signal[train[0]], 100.0, 257.0)
+    target.signal[7] = resample(faster, 257.0, 100.0)[:, :1000]
+    target.index["fingerprint"] = [fingerprint(Record(signal, 100.0, LEADS)) for signal in target.signal]
+    target.index["patient"] = [f"q{row}" for row in range(60)]
+    target.index.loc[9, "patient"] = source.index["patient"][train[1]]
+    rows = np.arange(60)
+    found = overlap_between(source, train, target, rows)
+    assert found.rows.tolist() == [7, 9]
+    assert (found.signals, found.patients) == (1, 1)
+    assert copies_of(source, train, target, rows).tolist() == [7]
+    assert copies_of(source, source.rows("test"), target, rows).tolist() == []
+    assert overlap_between(source, train, target, rows[rows > 9]).records == 0
+
+
+def test_unseen_rows_come_with_what_a_reader_must_know():
+    store = planted_store()
+    rows = store.rows("validation", "test")
+    kept, notes = rows_to_evaluate(store, ("validation", "test"), (), False)
+    assert kept.tolist() == rows.tolist()
+    assert notes == ()
+    seen = store.index["fingerprint"][rows[:4]].tolist()
+    with pytest.raises(StoreError, match="4 of the records"):
+        rows_to_evaluate(store, ("validation", "test"), seen, False)
+    kept, notes = rows_to_evaluate(store, ("train", "validation", "test"), seen, True)
+    assert kept.tolist() == np.setdiff1d(np.arange(600), rows[:4]).tolist()
+    assert ["training records are among" in notes[0], "4 records that training has seen" in notes[1]] == [True, True]
+    with pytest.raises(StoreError, match="training has seen all"):
+        rows_to_evaluate(store, ("test",), store.index["fingerprint"].tolist(), True)
+    store.index["split"] = "train"
+    with pytest.raises(StoreError, match="no record in test"):
+        rows_to_evaluate(store, ("test",), (), False)
