@@ -25,26 +25,37 @@ def is_made(folder: Path) -> bool:
     return (folder / RUN / "model" / "manifest.json").is_file()
 
 
-def make_model(cell: Cell, folder: Path, watcher: Watcher) -> int:
+def make_model(cell: Cell, folder: Path, stores: Path, watcher: Watcher) -> int:
     """Bring a cell's model about in `folder/run`; what lies there goes on.
+
+    `stores` is where published text weights may lie, under the name that the recipe gives them.
 
     Returns 0, or the exit code of the signal that stopped it. Raises what pre-training raises.
     """
     if is_made(folder) or cell.recipe is None:
         return 0
     if cell.kind == "random":
-        _fresh(cell.recipe, training_store(cell.stages[0], cell.seed), folder / RUN, watcher)
+        _fresh(_with_weights(cell.recipe, stores), training_store(cell.stages[0], cell.seed), folder / RUN, watcher)
         return 0
     before: Path | None = None
     for number, (parts, recipe) in enumerate(zip(cell.stages, cell.recipes, strict=True), start=1):
         last = number == len(cell.stages)
         run = folder / (RUN if last else f"{RUN}-stage-{number}")
         if not (run / "model").is_dir():
-            code = _pretrain(recipe, training_store(parts, cell.seed), run, before, watcher)
+            code = _pretrain(_with_weights(recipe, stores), training_store(parts, cell.seed), run, before, watcher)
             if code:
                 return code
         before = run
     return 0
+
+
+def _with_weights(recipe: Recipe, stores: Path) -> Recipe:
+    """The recipe with the path of its text weights, where they lie beside the stores; as it is where they do not."""
+    text = recipe.model.text
+    if text.weights is None or not (stores / text.weights).is_dir():
+        return recipe
+    found = replace(text, weights=str((stores / text.weights).resolve()))
+    return replace(recipe, model=replace(recipe.model, text=found))
 
 
 def _pretrain(recipe: Recipe, store: AnyStore, run: Path, before: Path | None, watcher: Watcher) -> int:

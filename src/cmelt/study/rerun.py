@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +45,7 @@ def rerun_cell(plan: Plan, out: Path, name: str, say: Say) -> Rerun:
         raise ConfigError(f"--rerun {name}", "the cell has no figures yet", "make it first")
     with tempfile.TemporaryDirectory(prefix="rerun-", dir=out) as scratch:
         folder = Path(scratch) / cell.name
-        made = make_cells([Job(cell, tuple(done), str(folder), os.getpid(), plan.study.threads)], 1, say)
+        made = make_cells([Job(cell, tuple(done), str(folder), str(plan.stores), threads=plan.study.threads)], 1, say)
         if made.code is not None or made.failures:
             reason = "; ".join(made.failures.get(cell.name, ["stopped"]))
             raise TrainingError(cell.name, f"could not be made again: {reason}")

@@ -11,10 +11,12 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import cmelt
 from cmelt.config import to_mapping
 from cmelt.study.cells import Plan
 from cmelt.study.making import is_made
@@ -22,6 +24,7 @@ from cmelt.study.settings import Selection
 from cmelt.study.worker import Job, missing_items
 from cmelt.training.interruption import Interruption
 
+PACKAGE_PLACE = Path(cmelt.__file__).resolve().parents[1]
 CELLS, WORKER_LOG = "cells", "worker.log"
 _SECONDS_OF_PATIENCE = 0.25
 
@@ -60,7 +63,8 @@ def cell_folder(out: Path, name: str) -> Path:
 def jobs_of(plan: Plan, out: Path, selection: Selection) -> list[Job]:
     """The chosen cells as jobs, finished ones included."""
     chosen = [cell for cell in plan.cells if selection.holds(cell.model, cell.data, cell.seed)]
-    return [Job(cell, plan.items_of(cell), str(cell_folder(out, cell.name)), os.getpid(), plan.study.threads) for cell in chosen]
+    stores, threads = str(plan.stores), plan.study.threads
+    return [Job(cell, plan.items_of(cell), str(cell_folder(out, cell.name)), stores, threads=threads) for cell in chosen]
 
 
 def is_done(job: Job) -> bool:
@@ -101,8 +105,6 @@ def make_cells(jobs: Sequence[Job], workers: int, say: Say) -> Made:
 def _start(job: Job, events: queue.Queue[tuple[_Child, dict[str, Any] | None]]) -> _Child:
     folder = Path(job.folder)
     folder.mkdir(parents=True, exist_ok=True)
-    threads = str(job.threads)
-    environment = {**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "GOMP_SPINCOUNT": "10000"}
     with (folder / WORKER_LOG).open("a") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "cmelt.study.worker"],
@@ -110,15 +112,23 @@ def _start(job: Job, events: queue.Queue[tuple[_Child, dict[str, Any] | None]]) 
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
-            env=environment,
+            env=_environment(job.threads),
             start_new_session=True,  # a terminal's Ctrl-C reaches the study alone, which then asks each cell once
         )
     child = _Child(job, process)
     assert process.stdin is not None and process.stdout is not None
-    process.stdin.write(json.dumps(to_mapping(replace(job, parent=os.getpid()))))
-    process.stdin.close()
+    with suppress(BrokenPipeError):  # it has died already: its end is told as any other
+        process.stdin.write(json.dumps(to_mapping(replace(job, parent=os.getpid()))))
+        process.stdin.close()
     threading.Thread(target=_read, args=(child, process.stdout, events), daemon=True).start()
     return child
+
+
+def _environment(threads: int) -> dict[str, str]:
+    """That of the study, with so many computing threads, and with the same cmelt to import."""
+    paths = [str(PACKAGE_PLACE), *filter(None, [os.environ.get("PYTHONPATH")])]
+    few = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
+    return {"GOMP_SPINCOUNT": "10000", **os.environ, **few, "PYTHONPATH": os.pathsep.join(paths)}
 
 
 def _read(child: _Child, lines: Any, events: queue.Queue[tuple[_Child, dict[str, Any] | None]]) -> None:

@@ -33,6 +33,7 @@ class Job:
 
     Attributes:
         folder: the cell's.
+        stores: where published text weights are looked for, as the stores are.
         parent: the process that is listened to; when it is gone, the job stops and saves.
         threads: that compute.
     """
@@ -40,6 +41,7 @@ class Job:
     cell: Cell
     items: tuple[Item, ...]
     folder: str
+    stores: str = ""
     parent: int = 0
     threads: int = 1
 
@@ -100,7 +102,7 @@ def work(job: Job, emit: Emit) -> int:
         watcher = _Watcher(emit, job.parent)
         if not is_made(folder):
             begun = time.monotonic()
-            code = make_model(job.cell, folder, watcher)
+            code = make_model(job.cell, folder, Path(job.stores), watcher)
             _log(folder, {"what": "model", "seconds": round(time.monotonic() - begun, 2), "code": code})
             if code:
                 return code
