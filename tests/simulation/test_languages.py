@@ -226,7 +226,7 @@ def test_leads_that_a_report_names_show_it_in_the_signal():
     for name, finding, sign in (("t-wave-inversion", "t_negative", -1), ("acute-inferior-infarction", "st_up", 1)):
         for seed in range(4):
             heart = CONDITIONS[name].change(person(seed).heart, np.random.default_rng(seed))
-            found = getattr(lead_findings(conducted(heart), heart.electrodes), finding)
+            found = getattr(lead_findings(conducted(heart), heart), finding)
             assert len(found) > 1
             record = simulate(seed, [name], patient=seed, noise=0.0)
             for lead in found[:2]:
@@ -253,10 +253,10 @@ def test_old_infarction_has_q_waves_in_its_own_leads():
         found = Counter()
         for key in range(20):
             heart = condition.change(person(key).heart, np.random.default_rng(key))
-            found.update(lead_findings(conducted(heart), heart.electrodes).q)
+            found.update(lead_findings(conducted(heart), heart).q)
         assert sum(found[lead] for lead in own) > 0.75 * sum(found.values()) > 15
     healthy = [person(key).heart for key in range(60)]
-    assert sum(bool(lead_findings(conducted(h), h.electrodes).q) for h in healthy) <= 6
+    assert sum(bool(lead_findings(conducted(h), h).q) for h in healthy) <= 6
 
 
 def test_lists_of_leads_are_written_as_readers_do():

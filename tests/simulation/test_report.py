@@ -8,7 +8,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from cmelt.simulation import CONDITIONS, HELD_OUT_PHRASES, simulate
+from cmelt.simulation import CONDITIONS, EXTENDED, HELD_OUT_PHRASES, simulate
 from cmelt.simulation.negation import NEGATIONS, NORMAL_FINDINGS
 
 
@@ -126,16 +126,16 @@ def test_what_is_denied_is_absent(many):
 
 
 def test_negations_name_groups_that_exist():
-    known = set().union(*(c.groups for c in CONDITIONS.values()))
+    known = set().union(*(c.groups for c in EXTENDED.values()))
     for statement, absent in (*NEGATIONS, *NORMAL_FINDINGS):
         assert set(absent) <= known, statement
 
 
 def test_excluded_and_implied_names_exist():
-    known = set().union(*(c.groups for c in CONDITIONS.values()))
-    for condition in CONDITIONS.values():
+    known = set().union(*(c.groups for c in EXTENDED.values()))
+    for condition in EXTENDED.values():
         assert set(condition.excludes) <= known, condition.name
-        assert set(condition.implies) <= set(CONDITIONS), condition.name
+        assert set(condition.implies) <= set(EXTENDED), condition.name
 
 
 def test_numbers_in_reports_are_the_truth(many):

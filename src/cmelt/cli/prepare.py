@@ -214,17 +214,18 @@ def simulated(
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same records.")] = 0,
     rate: Annotated[float, typer.Option(help="Hz of the store, and of the simulation.")] = 100.0,
     languages: Annotated[str, typer.Option(help="Of reports: en, en-statements, de; named twice: twice as often.")] = "en",
+    domain: Annotated[str, typer.Option(help="textbook; extended: 77 conditions; archive: as hospitals have.")] = "textbook",
 ) -> None:
     """Simulated ECGs with reports, from known conditions.
 
     Example: cmelt prepare simulated --out simulated100 --records 2000
 
-    Example: cmelt prepare simulated --out simulated100 --languages de,de,en-statements
+    Example: cmelt prepare simulated --out archive100 --domain archive --languages de,de,en-statements
     """
     from cmelt.sources.simulated import Simulated
 
     named = tuple(word.strip() for word in languages.split(","))
-    _prepare(Simulated(records, patients, seed, rate, store.seconds, named), rate, store)
+    _prepare(Simulated(records, patients, seed, rate, store.seconds, named, domain), rate, store)
 
 
 def _place(folder: Path) -> str:

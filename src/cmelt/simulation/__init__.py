@@ -5,7 +5,8 @@ from __future__ import annotations
 from types import MappingProxyType
 
 from cmelt.simulation.condition import Condition
-from cmelt.simulation.conditions import CONDITIONS
+from cmelt.simulation.conditions import CONDITIONS, EXTENDED
+from cmelt.simulation.domain import DOMAINS
 from cmelt.simulation.languages import LANGUAGES, held_out_phrases
 from cmelt.simulation.simulate import simulate
 
@@ -14,4 +15,4 @@ HELD_OUT_PHRASES: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
     {name: condition.held_out for name, condition in CONDITIONS.items()}
 )
 
-__all__ = ["CONDITIONS", "HELD_OUT_PHRASES", "LANGUAGES", "Condition", "held_out_phrases", "simulate"]
+__all__ = ["CONDITIONS", "DOMAINS", "EXTENDED", "HELD_OUT_PHRASES", "LANGUAGES", "Condition", "held_out_phrases", "simulate"]

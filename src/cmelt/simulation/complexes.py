@@ -48,6 +48,18 @@ def axis_of(qrs: Wave, electrodes: Array) -> float:
     return frontal_axis(leads[0], leads[1])
 
 
+#: Half width of a pulse, s, from which on `Heart.steepness` makes it narrower: what conditions bring along, not a person's own.
+BROAD_PULSE = 0.0068
+
+
+def steeper(qrs: Wave, factor: float) -> Wave:
+    """The QRS with its broad pulses narrower by `factor`: as steep as recorded ones are."""
+    if factor == 1.0:
+        return qrs
+    narrower = np.where(qrs.left > BROAD_PULSE, factor, 1.0)
+    return Wave(qrs.centre, qrs.left * narrower, qrs.right * narrower, qrs.vector, qrs.flat)
+
+
 #: Angles tried for a turn in the frontal plane, degrees.
 _TURNS = np.arange(-180.0, 180.0, 0.25)
 
@@ -94,7 +106,7 @@ def conducted(heart: Heart) -> Complex:
     heart = aligned(heart)
     axis = axis_of(heart.qrs, heart.electrodes)
     qrs = heart.qrs if heart.late_qrs is None else heart.qrs.plus(heart.late_qrs)
-    qrs = stretched(qrs, heart.qrs_ms / 1000)
+    qrs = stretched(steeper(qrs, heart.steepness), heart.qrs_ms / 1000)
     opposed = -heart.discordance * qrs.area() * 2.5 / (heart.qrs_ms / 1000)  # 2.5 ≈ √(2π): the mean vector over the QRS
     t = heart.voltage * (heart.t_vector + opposed)
     st = heart.voltage * (heart.st_vector + 0.3 * opposed)
@@ -105,7 +117,7 @@ def conducted(heart: Heart) -> Complex:
 def premature(heart: Heart) -> Complex:
     """A ventricular ectopic beat: broad, its T wave opposed."""
     duration = heart.premature_qrs_ms / 1000
-    qrs = stretched(heart.premature_qrs, duration).scaled(heart.voltage)
+    qrs = stretched(steeper(heart.premature_qrs, heart.steepness), duration).scaled(heart.voltage)
     opposed = -0.55 * qrs.area() * 2.5 / duration
     return Complex(qrs, duration, 0.35 * opposed, opposed, 1.0, 0.3, peak(qrs), axis_of(qrs, heart.electrodes))
 
@@ -191,6 +203,16 @@ def _atrial(heart: Heart, beats: Timeline, rng: Generator, breath: Array) -> lis
     return found
 
 
+def _apart(shape: Wave, heart: Heart, place: int) -> Wave:
+    """The wave with its vectors [k, 3] at their place among QRS (0), T (1) and P (2), where these are seen differently."""
+    kinds = heart.views.shape[1] // 3
+    if kinds == 1:
+        return shape
+    vector = np.zeros((shape.pulses, 3 * kinds))
+    vector[:, 3 * place : 3 * place + 3] = shape.vector
+    return Wave(shape.centre, shape.left, shape.right, vector, shape.flat)
+
+
 def heartbeat(heart: Heart, beats: Timeline, normal: Complex, early: Complex, rng: Generator) -> tuple[Wave, Array]:
     """All pulses of a record, and the QT in seconds of each conducted beat [n].
 
@@ -198,7 +220,7 @@ def heartbeat(heart: Heart, beats: Timeline, normal: Complex, early: Complex, rn
         normal, early: the conducted and the premature ventricular complex.
     """
     breath = np.array([rng.uniform(0.2, 0.3), rng.uniform(0, 2 * np.pi), rng.uniform(0.01, 0.04)])
-    found = _atrial(heart, beats, rng, breath)
+    found = [_apart(wave, heart, 2) for wave in _atrial(heart, beats, rng, breath)]
     all_onsets = np.sort(np.concatenate([beats.qrs, beats.premature_qrs]))
     before = np.diff(all_onsets, prepend=2 * all_onsets[0] - all_onsets[1])
     # Room until the next beat bounds a T wave; the interval before it sets its length.
@@ -206,14 +228,15 @@ def heartbeat(heart: Heart, beats: Timeline, normal: Complex, early: Complex, rn
     length = np.minimum(qt_seconds(heart.qtc_ms, normal.duration, _slow(before)), np.maximum(after - 0.02, 0.2))
     qt = length[np.searchsorted(all_onsets, beats.qrs)]
     gain, tilt = _beating(rng, beats.qrs, breath)
-    found += [placed(normal.qrs, beats.qrs, gain, tilt), repolarisation(normal, beats.qrs, qt, gain, tilt)]
+    found += [_apart(placed(normal.qrs, beats.qrs, gain, tilt), heart, 0)]
+    found += [_apart(repolarisation(normal, beats.qrs, qt, gain, tilt), heart, 1)]
     if len(beats.premature_qrs):
         gain, tilt = _beating(rng, beats.premature_qrs, breath)
         early_qt = length[np.searchsorted(all_onsets, beats.premature_qrs)] + 0.03
-        found += [placed(early.qrs, beats.premature_qrs, gain, tilt)]
-        found += [repolarisation(early, beats.premature_qrs, early_qt, gain, tilt)]
+        found += [_apart(placed(early.qrs, beats.premature_qrs, gain, tilt), heart, 0)]
+        found += [_apart(repolarisation(early, beats.premature_qrs, early_qt, gain, tilt), heart, 0)]
     if heart.spikes:
         size = float(np.exp(rng.uniform(np.log(0.6), np.log(2.5))))
         spike = wave((-6, 1.3, (0.45 * size, 0.6 * size, -0.2 * size)))
-        found.append(placed(spike, beats.qrs, np.ones(len(beats.qrs)), np.zeros((len(beats.qrs), 3))))
+        found.append(_apart(placed(spike, beats.qrs, np.ones(len(beats.qrs)), np.zeros((len(beats.qrs), 3))), heart, 0))
     return joined(found), qt

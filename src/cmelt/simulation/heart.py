@@ -47,6 +47,9 @@ class Heart:
         premature_atrial: "" or "occasional" or "bigeminy".
         spikes: whether a pacemaker's spike precedes each conducted QRS.
         electrodes: [9, 3] what each electrode sees of the heart.
+        t_electrodes, p_electrodes: [9, 3] the same of ST and T and of P, f and F waves; None where they are seen as QRS is.
+        overlap: how much larger a QRS of many pulses is than its largest pulse.
+        steepness: factor on the widths of the QRS pulses that are broader than `BROAD_PULSE`.
     """
 
     rate_range: tuple[float, float]
@@ -75,6 +78,22 @@ class Heart:
     ectopy: tuple[Ectopy, ...] = ()
     premature_atrial: str = ""
     spikes: bool = False
+    t_electrodes: Array | None = None
+    p_electrodes: Array | None = None
+    overlap: float = 1.0
+    steepness: float = 1.0
+
+    @property
+    def views(self) -> Array:
+        """[9, 3] or [9, 9]: what electrodes see of the pulses; of QRS, T and P apart where they are seen differently."""
+        if self.t_electrodes is None or self.p_electrodes is None:
+            return self.electrodes
+        return np.concatenate([self.electrodes, self.t_electrodes, self.p_electrodes], axis=1)
+
+    @property
+    def size(self) -> float:
+        """The largest component of the QRS, mV."""
+        return self.overlap * float(np.abs(self.qrs.vector).max())
 
 
 @dataclass(frozen=True)

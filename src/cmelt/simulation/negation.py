@@ -55,7 +55,7 @@ NORMAL_FINDINGS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("normal ST segments", _ST),
     ("T waves upright", _T),
     ("normal T waves", _T),
-    ("normal R wave progression", ("infarction", "chamber", "low-voltage", *_BROAD)),
+    ("normal R wave progression", ("infarction", "chamber", "low-voltage", "r-progression", *_BROAD)),
     ("normal P waves", ("atrial-shape", "no-sinus", "atrial-ectopy", "hyperkalaemia")),
     ("normal voltage", ("chamber", "low-voltage", "ventricular-origin", "bundle")),
     ("normal repolarization", _T),

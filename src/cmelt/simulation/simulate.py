@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import ceil
 from types import MappingProxyType
 from zlib import crc32
@@ -15,11 +16,12 @@ from cmelt.errors import ConfigError
 from cmelt.records.record import LEADS, Record
 from cmelt.simulation.complexes import Complex, conducted, heartbeat, premature
 from cmelt.simulation.condition import Condition, chosen, clash, with_implied
-from cmelt.simulation.conditions import CONDITIONS
-from cmelt.simulation.heart import Heart, person
+from cmelt.simulation.conditions import EXTENDED
+from cmelt.simulation.domain import Domain, domain_of
+from cmelt.simulation.heart import Heart
 from cmelt.simulation.languages import checked_languages, report_in
 from cmelt.simulation.languages.leads import LeadFindings, lead_findings
-from cmelt.simulation.noise import band_limited, drawn_amplifier, drawn_disturbance, electrode_noise
+from cmelt.simulation.noise import band_limited, electrode_noise
 from cmelt.simulation.report import Measured, content_of
 from cmelt.simulation.timeline import Timeline
 from cmelt.simulation.torso import LEADS_FROM_ELECTRODES
@@ -46,17 +48,19 @@ def simulate(
     seconds: float = 10.0,
     noise: float = 1.0,
     languages: Sequence[str] = ("en",),
+    domain: str = "textbook",
 ) -> Record:
     """Compute a 12-lead ECG, its truth and its report.
 
     Args:
         seed: everything random follows from it; the same seed gives the same record.
-        conditions: names out of `CONDITIONS` ([] is normal); None draws them, about a third normal.
+        conditions: names out of `EXTENDED` ([] is normal); None draws them as the domain does, about a third normal.
         patient: whose heart and chest; None makes it the seed's own. Two records of a patient look alike.
         rate: samples a second, at least 50; the same record at another rate.
         seconds: length, 2 to 600.
         noise: factor on all noise; 0 for none.
         languages: of the report, out of `LANGUAGES`; of several the seed draws one, each as often as it is named.
+        domain: "textbook", "extended" or "archive"; see `DOMAINS`.
 
     Returns:
         A record with signal [12, round(rate * seconds)] float32 mV, labels "sim:NAME", report, age, sex and truth: rhythm,
@@ -64,12 +68,12 @@ def simulate(
         axis_deg, p_times and qrs_times (onsets, s), r_times and premature_r_times (greatest QRS vector, s), conditions.
 
     Raises:
-        ConfigError: unknown conditions or languages, an impossible combination, or values out of range.
+        ConfigError: unknown conditions, languages or domain, an impossible combination, or values out of range.
     """
     _check(seed, patient, rate, seconds, noise)
-    language = _language(seed, checked_languages(languages))
-    who = person(seed if patient is None else patient)
-    held = _drawn(seed, who.key) if conditions is None else chosen(conditions or ["normal"], CONDITIONS)
+    language, whence = _language(seed, checked_languages(languages)), domain_of(domain)
+    who = whence.person(seed if patient is None else patient)
+    held = _drawn(seed, who.key, whence) if conditions is None else chosen(conditions or ["normal"], EXTENDED)
     heart = who.heart
     for condition in held:
         heart = condition.change(heart, np.random.default_rng([who.key, crc32(condition.name.encode())]))
@@ -77,13 +81,13 @@ def simulate(
     normal, early = conducted(heart), premature(heart)
     beats = _beats(heart, rng, seconds)
     pulses, qt = heartbeat(heart, beats, normal, early, rng)
-    samples = round(rate * seconds)
-    signal = _recorded(heart, pulses, np.random.default_rng([seed, _NOISE]), rate, samples, noise)
+    recorder = _Recorder(whence, rate, round(rate * seconds), noise)
+    signal = _recorded(heart, pulses, np.random.default_rng([seed, _NOISE]), recorder)
     measured = _measured(beats, normal, qt, seconds)
-    names = with_implied((c.name for c in held), CONDITIONS)
-    labelled = [c for c in CONDITIONS.values() if c.name in names]
+    names = with_implied((c.name for c in held), EXTENDED)
+    labelled = [c for c in EXTENDED.values() if c.name in names]
     covered = frozenset({"atrial-flutter"} if any("atrial-flutter" in c.implies for c in held) else ())
-    findings = LeadFindings() if language == "en" else lead_findings(normal, heart.electrodes)
+    findings = LeadFindings() if language == "en" else lead_findings(normal, heart)
     words = np.random.default_rng([seed, _WORDS])
     return Record(
         signal=signal,
@@ -116,24 +120,24 @@ def _language(seed: int, languages: tuple[str, ...]) -> str:
     return languages[int(np.random.default_rng([seed, _LANGUAGE]).integers(len(languages)))]
 
 
-def _pick(rng: Generator, options: list[Condition], counts: Sequence[float], held: list[Condition]) -> None:
+def _pick(rng: Generator, options: list[Condition], counts: Sequence[float], held: list[Condition], domain: Domain) -> None:
     """Add as many of the options as `counts` (probabilities of 0, 1, 2, …) says, each compatible with all held."""
     for _ in range(int(rng.choice(len(counts), p=counts))):
         free = [c for c in options if c not in held and not any(clash(c, h) for h in held)]
-        weights = np.array([c.weight for c in free])
+        weights = np.array([domain.weight(c) for c in free])
         if not weights.sum():
             return
         held.append(free[int(rng.choice(len(free), p=weights / weights.sum()))])
 
 
-def _drawn(seed: int, patient: int) -> tuple[Condition, ...]:
+def _drawn(seed: int, patient: int, domain: Domain) -> tuple[Condition, ...]:
     """What this patient has for good and what this record caught; normal where that is nothing (about a third)."""
     held: list[Condition] = []
-    chronic = [c for c in CONDITIONS.values() if not c.episodic]
-    episodic = [c for c in CONDITIONS.values() if c.episodic]
-    _pick(np.random.default_rng([patient, 0xC0]), chronic, (0.56, 0.30, 0.12, 0.02), held)
-    _pick(np.random.default_rng([seed, _DRAW]), episodic, (0.59, 0.33, 0.08), held)
-    return chosen([c.name for c in held] or ["normal"], CONDITIONS)
+    chronic = [c for c in domain.conditions.values() if not c.episodic]
+    episodic = [c for c in domain.conditions.values() if c.episodic]
+    _pick(np.random.default_rng([patient, 0xC0]), chronic, domain.chronic, held, domain)
+    _pick(np.random.default_rng([seed, _DRAW]), episodic, domain.episodic, held, domain)
+    return chosen([c.name for c in held] or ["normal"], EXTENDED)
 
 
 def _beats(heart: Heart, rng: Generator, seconds: float) -> Timeline:
@@ -144,17 +148,28 @@ def _beats(heart: Heart, rng: Generator, seconds: float) -> Timeline:
     return beats
 
 
-def _recorded(heart: Heart, pulses: Wave, rng: Generator, rate: float, samples: int, noise: float) -> NDArray[np.float32]:
+@dataclass(frozen=True)
+class _Recorder:
+    """What a record is taken with: the domain's devices, samples a second, how many, and the factor on all noise."""
+
+    domain: Domain
+    rate: float
+    samples: int
+    noise: float
+
+
+def _recorded(heart: Heart, pulses: Wave, rng: Generator, recorder: _Recorder) -> NDArray[np.float32]:
     """[12, samples] millivolts: heart vector → electrodes, noise, leads."""
+    rate, samples = recorder.rate, recorder.samples
     whole = samples + 2 * round(MARGIN * rate)
     factor = max(1, ceil(INNER_RATE / rate))
     vector = sampled(pulses, -MARGIN, rate * factor, whole * factor)
-    amplifier = drawn_amplifier(rng)
+    amplifier = recorder.domain.amplifier(rng)
     kept = slice(round(MARGIN * rate), round(MARGIN * rate) + samples)
-    electrodes = heart.electrodes @ band_limited(vector, amplifier, rate, whole)[:, kept]
-    disturbance = drawn_disturbance(rng, noise)
-    if noise:
-        electrodes += electrode_noise(disturbance, amplifier.low_pass, rng, rate, samples, 0.0)
+    electrodes = heart.views @ band_limited(vector, amplifier, rate, whole)[:, kept]
+    disturbance = recorder.domain.disturbance(rng, recorder.noise)
+    if recorder.noise:
+        electrodes += electrode_noise(disturbance, amplifier, rng, rate, samples, 0.0)
     return (LEADS_FROM_ELECTRODES @ electrodes).astype(np.float32)
 
 

@@ -26,6 +26,15 @@ _CHEST = np.array(
     ]
 )
 
+#: [8, 3] the eight leads that the rest follow from (I, II, V1 … V6), from Frank's X, Y, Z.
+DOWER: Array = np.vstack([_LEAD_I, _LEAD_II, _CHEST])
+
+
+def electrodes_from_leads(leads: Array) -> Array:
+    """[9, 3] potential at each electrode for a unit dipole, from what the leads [8, 3] I, II, V1 … V6 see of it."""
+    right_arm = -(leads[0] + leads[1]) / 3
+    return np.concatenate([np.stack([right_arm, right_arm + leads[0], right_arm + leads[1]]), leads[2:]])
+
 
 def electrode_vectors(chest_shift: Array, chest_gain: Array) -> Array:
     """[9, 3] potential at each electrode for a unit dipole, Wilson's terminal being zero.

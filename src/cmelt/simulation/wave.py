@@ -135,7 +135,10 @@ def joined(waves: Sequence[Wave]) -> Wave:
 
 
 def sampled(pulses: Wave, begin: float, rate: float, samples: int) -> Array:
-    """The heart vector [3, samples] at times begin + i / rate: every pulse is computed only where it is not zero."""
+    """The heart vector [3, samples] at times begin + i / rate (or [9, samples], as `Heart.views` has it).
+
+    Every pulse is computed only where it is not zero.
+    """
     reach = np.where(pulses.flat, _REACH[True], _REACH[False])
     first = np.ceil((pulses.centre - reach * pulses.left - begin) * rate).astype(np.int64).clip(0, samples)
     last = np.floor((pulses.centre + reach * pulses.right - begin) * rate).astype(np.int64).clip(-1, samples - 1)
@@ -147,4 +150,6 @@ def sampled(pulses: Wave, begin: float, rate: float, samples: int) -> Array:
     u *= u
     np.multiply(u, u, out=u, where=pulses.flat[owner])
     bell = np.exp(-0.5 * u)
-    return np.stack([np.bincount(index, bell * pulses.vector[owner, d], minlength=samples) for d in range(3)])
+    return np.stack(
+        [np.bincount(index, bell * pulses.vector[owner, d], minlength=samples) for d in range(pulses.vector.shape[1])]
+    )

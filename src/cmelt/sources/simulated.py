@@ -12,6 +12,7 @@ import numpy as np
 from cmelt import __version__
 from cmelt.errors import SourceError
 from cmelt.records.record import Record
+from cmelt.simulation.domain import domain_of
 from cmelt.simulation.languages import checked_languages
 from cmelt.sources.about import About
 from cmelt.sources.source import Entry, Listing
@@ -22,8 +23,10 @@ RECORDS_A_PATIENT = 1.5
 
 @dataclass(frozen=True)
 class Simulated:
-    """`records` ECGs of `patients` patients (0: so many that each has about 1.5), computed at `rate` Hz, with
-    reports in `languages` (of `cmelt.simulation.LANGUAGES`; one named twice is drawn twice as often).
+    """`records` ECGs of `patients` patients (0: so many that each has about 1.5), computed at `rate` Hz.
+
+    Reports are in `languages` (of `cmelt.simulation.LANGUAGES`; one named twice is drawn twice as often), people and conditions
+    those of `domain` (of `cmelt.simulation.DOMAINS`).
 
     Record number i is the same in every source of the same seed and number of patients, however many records it has.
     """
@@ -34,10 +37,11 @@ class Simulated:
     rate: float = 100.0
     seconds: float = 10.0
     languages: tuple[str, ...] = ("en",)
+    domain: str = "textbook"
     name: str = "simulated"
     about: ClassVar[About] = About(
         title="Simulated ECGs",
-        signals="12 leads, any rate and length, 45 conditions",
+        signals="12 leads, any rate and length, 45 conditions or 77",
         licence="computed here",
         access="computed",
     )
@@ -46,6 +50,7 @@ class Simulated:
         if self.records < 1 or self.patients < 0 or self.seed < 0:
             raise SourceError("simulated", "fewer than one record, or a negative number", "give --records 1 or more")
         checked_languages(self.languages)
+        domain_of(self.domain)
 
     @property
     def people(self) -> int:
@@ -58,6 +63,8 @@ class Simulated:
         settings = {"seed": str(self.seed), "patients": str(self.people), "simulated_at": f"{self.rate:g}"}
         if self.languages != ("en",):  # what was always so is not written, so that stores keep their identity
             settings["languages"] = ",".join(self.languages)
+        if self.domain != "textbook":
+            settings["domain"] = self.domain
         return settings
 
     def entries(self) -> Listing:
@@ -69,7 +76,9 @@ class Simulated:
         from cmelt.simulation import simulate
 
         seed, person = (int(word) for word in entry.place.split("/"))
-        record = simulate(seed, patient=person, rate=self.rate, seconds=self.seconds, languages=self.languages)
+        record = simulate(
+            seed, patient=person, rate=self.rate, seconds=self.seconds, languages=self.languages, domain=self.domain
+        )
         return replace(record, identifier=entry.record, patient=entry.patient, origin=f"simulated {entry.place}")
 
     def stamp(self, entry: Entry) -> str:  # noqa: ARG002 (nothing lies on disk)

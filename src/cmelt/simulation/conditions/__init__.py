@@ -6,11 +6,38 @@ activated, then what is lost of them, then how they recover.
 
 from __future__ import annotations
 
-from cmelt.simulation.condition import Condition
-from cmelt.simulation.conditions import chambers, conduction, ectopy, infarction, repolarisation, rhythm
+from collections.abc import Iterable
 
-CONDITIONS: dict[str, Condition] = {
-    condition.name: condition
-    for topic in (rhythm, ectopy, chambers, conduction, infarction, repolarisation)
-    for condition in topic.CONDITIONS
-}
+from cmelt.simulation.condition import Condition
+from cmelt.simulation.conditions import chambers, conduction, ectopy, infarction, repolarisation, rhythm, unspecific, walls
+
+
+def _registry(*topics: Iterable[Condition]) -> dict[str, Condition]:
+    return {condition.name: condition for topic in topics for condition in topic}
+
+
+CONDITIONS: dict[str, Condition] = _registry(
+    rhythm.CONDITIONS,
+    ectopy.CONDITIONS,
+    chambers.CONDITIONS,
+    conduction.CONDITIONS,
+    infarction.CONDITIONS,
+    repolarisation.CONDITIONS,
+)
+
+#: With those that archives report beside them; drawn only where a domain says so.
+EXTENDED: dict[str, Condition] = _registry(
+    rhythm.CONDITIONS,
+    unspecific.RHYTHM,
+    ectopy.CONDITIONS,
+    chambers.CONDITIONS,
+    unspecific.CHAMBERS,
+    conduction.CONDITIONS,
+    unspecific.CONDUCTION,
+    infarction.CONDITIONS,
+    walls.INFARCTS,
+    unspecific.WAVES,
+    repolarisation.CONDITIONS,
+    unspecific.ST_AND_T,
+    walls.ST_AND_T,
+)

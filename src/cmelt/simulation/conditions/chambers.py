@@ -14,7 +14,7 @@ from cmelt.simulation.wave import wave
 
 def left_ventricle(heart: Heart, rng: Generator) -> Heart:
     """More to the left and back: deep S in V1-V2, tall R in V5-V6; mostly with strain (ST down, T turned over laterally)."""
-    size = 1.15 / float(np.abs(heart.qrs.vector).max())  # people differ in size; the thick ventricle is large in all
+    size = 1.15 / heart.size  # people differ in size; the thick ventricle is large in all
     grow = float(rng.uniform(1.65, 2.1)) * max(1.0, min(size, 1.45))
     strain = float(rng.uniform(0.5, 1.0)) if rng.random() < 0.65 else 0.0
     return replace(
@@ -67,8 +67,7 @@ def right_axis(heart: Heart, rng: Generator) -> Heart:
 
 def low_voltage(heart: Heart, rng: Generator) -> Heart:
     """No limb lead's QRS exceeds 0.5 mV, no chest lead's 1 mV."""
-    largest = float(np.abs(heart.qrs.vector).max())
-    return replace(heart, voltage=heart.voltage * float(rng.uniform(0.24, 0.33)) / largest)
+    return replace(heart, voltage=heart.voltage * float(rng.uniform(0.24, 0.33)) / heart.size)
 
 
 CONDITIONS: tuple[Condition, ...] = (

@@ -53,7 +53,7 @@ def third_degree(heart: Heart, rng: Generator) -> Heart:
 
 def _size(heart: Heart) -> float:
     """How large this person's QRS is against the average one."""
-    return float(np.abs(heart.qrs.vector).max() / 1.05)
+    return heart.size / 1.05
 
 
 def left_bundle(heart: Heart, rng: Generator) -> Heart:

@@ -80,7 +80,7 @@ def acute(wall: Wall, heart: Heart, rng: Generator) -> Heart:
 def old(wall: Wall, heart: Heart, rng: Generator) -> Heart:
     """Broad Q waves over the wall, R waves lost, T waves flat or turned over."""
     heart, axis = aligned(heart), heart.axis_deg
-    size = float(np.abs(heart.qrs.vector).max() / 1.05)
+    size = heart.size / 1.05
     q = wave(*wall.lost).scaled(size * float(rng.uniform(1.0, 1.3)))
     turned = float(rng.uniform(0.5, 1.1))
     qrs = heart.qrs.plus(q)

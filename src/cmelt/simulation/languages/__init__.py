@@ -40,9 +40,9 @@ def report_in(language: str, content: Content, findings: LeadFindings, rng: Gene
 
 def held_out_phrases(language: str) -> dict[str, tuple[str, ...]]:
     """For every condition, phrases in this language that no report in it contains."""
-    from cmelt.simulation.conditions import CONDITIONS
+    from cmelt.simulation.conditions import EXTENDED
 
     if language.startswith("en"):
-        return {name: condition.held_out for name, condition in CONDITIONS.items()}
+        return {name: condition.held_out for name, condition in EXTENDED.items()}
     words = words_of(language)
-    return {name: words.conditions[name].held_out for name in CONDITIONS}
+    return {name: words.conditions[name].held_out for name in EXTENDED}

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from cmelt.records.record import LEADS
 from cmelt.simulation.complexes import Complex
+from cmelt.simulation.heart import Heart
 from cmelt.simulation.torso import LEADS_FROM_ELECTRODES
 from cmelt.simulation.wave import trace
 
@@ -37,10 +38,11 @@ class LeadFindings:
     t_flat: tuple[str, ...] = ()
 
 
-def lead_findings(beat: Complex, electrodes: Array) -> LeadFindings:
-    """What the complex `beat` shows, by lead; `electrodes` [9, 3]. A single lead is no finding, two or more are."""
-    view = LEADS_FROM_ELECTRODES @ electrodes  # [12, 3]
-    st, t = (dict(zip(LEADS, view @ vector, strict=True)) for vector in (beat.st, beat.t))
+def lead_findings(beat: Complex, heart: Heart) -> LeadFindings:
+    """What the complex `beat` of `heart` shows, by lead. A single lead is no finding, two or more are."""
+    view, t_view = (LEADS_FROM_ELECTRODES @ e for e in (heart.electrodes, heart.views[:, 3:6]))  # [12, 3]
+    t_view = t_view if t_view.size else view
+    st, t = (dict(zip(LEADS, t_view @ vector, strict=True)) for vector in (beat.st, beat.t))
     times, vector = trace(beat.qrs)
     qrs = dict(zip(LEADS, view @ vector.T, strict=True))
     return LeadFindings(

@@ -24,11 +24,11 @@ _SECTIONS: tuple[tuple[int, frozenset[str]], ...] = (
     (1, frozenset({"rhythm", "sinus-variability"})),
     (2, frozenset({"av-block"})),
     (3, frozenset({"atrial-shape"})),
-    (4, frozenset({"axis"})),
+    (4, frozenset({"axis", "rotation"})),
     (5, frozenset({"voltage-loss"})),
     (6, frozenset({"bundle", "ventricular-conduction", "pre-excitation"})),
     (7, frozenset({"chamber"})),
-    (8, frozenset({"infarction"})),
+    (8, frozenset({"infarction", "r-progression"})),
     (10, frozenset({"normal"})),
 )
 _ECTOPY, _RHYTHM, _AXIS, _Q, _ST_T = 0, 1, 4, 8, 9
