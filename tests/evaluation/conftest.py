@@ -44,6 +44,7 @@ class PlantedEmbedder:
     leads: tuple[str, ...] = LEADS
     identity: str = "planted"
     seen: tuple[str, ...] = ()
+    negative_weight: float = 1.0
     calls: list[int] = field(default_factory=list)
 
     def embed_ecgs(self, millivolts):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from cmelt.config.settings import ObjectiveSettings
 from cmelt.evaluation import zero_shot
 from cmelt.evaluation.tasks import Task, TaskClass
 
@@ -101,3 +102,21 @@ def test_every_prompt_is_embedded_once():
 def test_length_of_vectors_does_not_matter_and_zero_stays_zero():
     vectors = np.array([[3.0, 4.0], [0.0, 0.0]])
     np.testing.assert_allclose(zero_shot.unit(vectors), [[0.6, 0.8], [0.0, 0.0]])
+
+
+def test_the_model_says_how_much_of_the_negative_prompts_is_taken_off():
+    ecg = np.random.default_rng(0).standard_normal((4, 3))
+    sides = [np.random.default_rng(seed).standard_normal((2, 3)) for seed in (1, 2, 3)]
+    whole, half, none = (zero_shot.PromptVectors(*sides, negative_weight=weight) for weight in (1.0, 0.5, 0.0))
+    similar = zero_shot.similarity(ecg, whole)
+    taken = similar - zero_shot.contrast(ecg, whole)
+    np.testing.assert_allclose(zero_shot.contrast(ecg, half), similar - 0.5 * taken)
+    np.testing.assert_allclose(zero_shot.contrast(ecg, none), similar)
+
+
+def test_prompts_carry_the_weight_of_their_model():
+    class Half(PlantedEmbedder):
+        negative_weight = ObjectiveSettings(phrases=1.0).negative_weight
+
+    assert zero_shot.embed_prompts(Half(), planted_task()).negative_weight == 0.5
+    assert zero_shot.embed_prompts(PlantedEmbedder(), planted_task()).negative_weight == 1.0

@@ -32,8 +32,15 @@ def load_embedder(
     if random:
         model, identity = random_model(model, seed), f"{identity[:16]}-random-{seed}"
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    aligned = model.config.aligned
-    return ModelEmbedder(model.to(place), load_tokenizer(folder), identity, place, read_seen(folder), aligned)
+    return ModelEmbedder(
+        model.to(place),
+        load_tokenizer(folder),
+        identity,
+        place,
+        read_seen(folder),
+        model.config.aligned,
+        model.config.objective_settings.negative_weight,
+    )
 
 
 def load_model(run: str | Path) -> CMeltModel:

@@ -32,6 +32,7 @@ class ModelEmbedder(Generic[Model]):
         seen: fingerprints of the records it was trained on.
         aligned: whether an objective has put ECGs and texts into one space; False where similarities of the two mean nothing
             (a model of masked ECGs alone, for instance), and only what is made of the ECG embeddings does.
+        negative_weight: how much of the similarity to negative prompts zero-shot scoring takes off.
     """
 
     model: Model
@@ -40,6 +41,7 @@ class ModelEmbedder(Generic[Model]):
     device: torch.device
     seen: tuple[str, ...] = ()
     aligned: bool = True
+    negative_weight: float = 1.0
 
     @property
     def rate(self) -> float:

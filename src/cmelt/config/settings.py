@@ -269,6 +269,15 @@ class ObjectiveSettings:
         return {name: weight for name, weight in named.items() if weight > 0}
 
     @property
+    def negative_weight(self) -> float:
+        """How much of the similarity to negative prompts zero-shot scoring takes off that to a class's own.
+
+        A contrast of whole reports ranks by how like any report an ECG is, and all of it must go. Phrases are judged one by one: half
+        does better then (folds 7 and 8, docs/recipe.md).
+        """
+        return 0.5 if self.phrases > 0 else 1.0
+
+    @property
     def two_views(self) -> bool:
         """Whether a second augmented view of every ECG is needed."""
         return self.ecg_alignment > 0 and self.alignment.view == "augmented"

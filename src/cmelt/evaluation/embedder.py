@@ -35,6 +35,11 @@ class Embedder(Protocol):
         """Fingerprints of the records it was trained on."""
         ...
 
+    @property
+    def negative_weight(self) -> float:
+        """How much of the similarity to negative prompts is taken off a class's own (`ObjectiveSettings.negative_weight`)."""
+        ...
+
     def embed_ecgs(self, millivolts: NDArray[np.float32]) -> Vectors:
         """[n, leads, samples] millivolts → [n, D] unit vectors."""
         ...

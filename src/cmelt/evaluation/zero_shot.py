@@ -16,11 +16,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PromptVectors:
-    """A task's prompts as the text encoder sees them: the mean unit embedding of each class, [C, D]; zero where none."""
+    """A task's prompts as the text encoder sees them: the mean unit embedding of each class, [C, D]; zero where none.
+
+    `negative_weight` is the model's: how much of the similarity to negative prompts is taken off.
+    """
 
     positive: NDArray[np.float64]
     negative: NDArray[np.float64]
     absent: NDArray[np.float64]
+    negative_weight: float = 1.0
 
     @property
     def has_negatives(self) -> NDArray[np.bool_]:
@@ -47,6 +51,7 @@ def embed_prompts(embedder: Embedder, task: Task) -> PromptVectors:
         np.stack([mean(c.prompts) for c in classes]),
         np.stack([mean(c.negative_prompts) for c in classes]),
         np.stack([mean(c.absent_prompts) for c in classes]),
+        embedder.negative_weight,
     )
 
 
@@ -56,11 +61,11 @@ def similarity(ecg: Vectors, prompts: PromptVectors) -> NDArray[np.float64]:
 
 
 def contrast(ecg: Vectors, prompts: PromptVectors) -> NDArray[np.float64]:
-    """[n, D] → [n, C]: mean cosine to the class's prompts minus mean cosine to its negative prompts.
+    """[n, D] → [n, C]: mean cosine to the class's prompts minus `negative_weight` times that to its negative prompts.
 
     A class without negative prompts keeps its similarity.
     """
-    return unit(ecg) @ (prompts.positive - prompts.negative).T
+    return unit(ecg) @ (prompts.positive - prompts.negative_weight * prompts.negative).T
 
 
 def pairs(ecg: Vectors, prompts: PromptVectors) -> NDArray[np.float64]:

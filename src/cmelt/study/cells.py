@@ -21,7 +21,7 @@ from cmelt.study.settings import Data, Evaluation, EvaluationKind, Model, ModelK
 
 #: Count up when the same settings would train, or measure, something else.
 TRAINING_VERSION = 1
-MEASURING_VERSION = 1
+MEASURING_VERSION = 2
 #: Settings of a run that change what is written, not what is computed.
 _FREE = ("log_every", "checkpoint_every", "keep_checkpoints")
 
