@@ -115,8 +115,6 @@ def test_the_model_says_how_much_of_the_negative_prompts_is_taken_off():
 
 
 def test_prompts_carry_the_weight_of_their_model():
-    class Half(PlantedEmbedder):
-        negative_weight = ObjectiveSettings(phrases=1.0).negative_weight
-
-    assert zero_shot.embed_prompts(Half(), planted_task()).negative_weight == 0.5
+    half = PlantedEmbedder(negative_weight=ObjectiveSettings(phrases=1.0).negative_weight)
+    assert zero_shot.embed_prompts(half, planted_task()).negative_weight == 0.5
     assert zero_shot.embed_prompts(PlantedEmbedder(), planted_task()).negative_weight == 1.0

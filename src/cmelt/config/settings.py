@@ -272,8 +272,8 @@ class ObjectiveSettings:
     def negative_weight(self) -> float:
         """How much of the similarity to negative prompts zero-shot scoring takes off that to a class's own.
 
-        A contrast of whole reports ranks by how like any report an ECG is, and all of it must go. Phrases are judged one by one: half
-        does better then (folds 7 and 8, docs/recipe.md).
+        A contrast of whole reports ranks by how like any report an ECG is, which must go. Phrases are judged one by one:
+        half does better then (folds 7 and 8, docs/recipe.md).
         """
         return 0.5 if self.phrases > 0 else 1.0
 
