@@ -41,6 +41,7 @@ class Remembering:
     leads = property(lambda self: self.model.leads)
     identity = property(lambda self: self.model.identity)
     seen = property(lambda self: self.model.seen)
+    negative_weight = property(lambda self: self.model.negative_weight)
 
     def embed_ecgs(self, millivolts: NDArray[np.float32]) -> Vectors:
         """[n, leads, samples] millivolts → [n, D] unit vectors."""
