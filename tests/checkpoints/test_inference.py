@@ -67,12 +67,18 @@ def test_a_model_that_never_compared_ecgs_with_texts_is_known_as_such(folder, tm
     assert not load_towers(saved_model(tmp_path / "masked", masked_only)).aligned
 
 
-def test_nothing_of_transformers_is_imported(folder):
+def test_reading_draws_nothing_from_the_callers_randomness(folder):
+    state = torch.random.get_rng_state()
+    load_towers(folder)
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
+def test_nothing_that_takes_long_to_import_is_imported(folder):
     script = f"""
 import sys
 from cmelt.checkpoints.inference import load_towers
 load_towers({str(folder)!r})
-print([name for name in ("transformers", "pandas", "sklearn") if name in sys.modules])
+print([name for name in ("transformers", "pandas", "sklearn", "sympy") if name in sys.modules])
 """
     ended = subprocess.run(
         [sys.executable, "-c", script], env={**os.environ, "PYTHONPATH": str(SOURCE)}, capture_output=True, text=True, check=False

@@ -89,6 +89,15 @@ def test_a_bundled_task_is_scored_as_evaluation_scores_it(model, processor, mode
         np.testing.assert_allclose(other.values, expected[scoring], atol=1e-6)
 
 
+def test_prompts_that_a_scoring_does_not_use_are_not_read(model, processor, monkeypatch):
+    read = []
+    true_embedding = engine.zero_shot.embed_prompts
+    monkeypatch.setattr(engine.zero_shot, "embed_prompts", lambda e, task: read.append(task) or true_embedding(e, task))
+    for scoring, used in ((None, False), ("contrast", False), ("pairs", True)):
+        classify(model, processor, record(1), ["atrial-fibrillation"], scoring=scoring)
+        assert bool(read[-1].classes["atrial-fibrillation"].absent_prompts) is used
+
+
 def test_classes_described_once_give_the_same_scores(model, processor):
     described = describe(model, processor, ["atrial-fibrillation", "normal-ecg"])
     again = classify(model, processor, record(1), described)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -118,7 +118,10 @@ def classify(
     Raises:
         RecordError, ConfigError.
     """
-    described = classes if isinstance(classes, Described) else describe(model, processor, classes, against=against)
+    if isinstance(classes, Described):
+        described = classes
+    else:
+        described = describe(model, processor, _with_needed_prompts(task_of(classes, against), scoring))
     task = described.task
     vectors, facts = _embed(_embedder(model, processor), processor, records, options)
     found = zero_shot.scores(vectors, described.prompts)
@@ -128,6 +131,13 @@ def classify(
         raise ConfigError("scoring", fault, f"here: {', '.join(found)}")
     chosen: Scoring = scoring or (task.headline if task.headline in found else "similarity")
     return Scores(tuple(task.classes), found[chosen].astype(np.float32), tuple(facts), chosen)
+
+
+def _with_needed_prompts(task: Task, scoring: Scoring | None) -> Task:
+    """The task without prompts that its scoring has no use for: reading them is most of what one classification costs."""
+    if (scoring or task.headline) == "pairs":
+        return task
+    return replace(task, classes={name: replace(one, absent_prompts=()) for name, one in task.classes.items()})
 
 
 def _embedder(model: Towers, processor: CMeltProcessor) -> ModelEmbedder[Towers]:

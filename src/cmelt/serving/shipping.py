@@ -41,7 +41,9 @@ def ship(run: str | Path, target: Path, *, reproduce: str) -> Path:
     # Where it is not known what trained the model, nothing of fusion is thrown away.
     matched = model.config.objectives is None or "etm" in model.config.objective_settings.weights
     idle = _TRAINING_ONLY if matched else (*_TRAINING_ONLY, "fusion", "match_head")
-    kept: dict[str, Any] = {key: manifest[key] for key in ("recipe", "seed", "step", "store", "sources", "training") if key in manifest}
+    kept: dict[str, Any] = {
+        key: manifest[key] for key in ("recipe", "seed", "step", "store", "sources", "training") if key in manifest
+    }
     details: dict[str, Any] = {
         **kept,
         "precision": "float16",
