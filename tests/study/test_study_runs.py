@@ -200,7 +200,7 @@ def test_a_failing_cell_is_told_and_does_not_stop_the_others(tmp_path: Path, tin
     assert done.returncode == 1
     assert "broken" in done.stderr
     assert "not finite" in done.stderr
-    results = json.loads((tmp_path / "out" / "results" / "study.json").read_text())
+    results = json.loads((tmp_path / "out" / "results" / "tiny" / "study.json").read_text())
     entries = {row["model"]: row["entries"] for row in results["rows"]}
     assert "ours" in entries
     assert "broken" not in entries

@@ -184,9 +184,9 @@ def _rows_in_order(plan: Plan, rows: set[Row]) -> Iterator[Row]:
     """Models in the order of the file, each with its data in theirs; controls below."""
     models, data = list(plan.study.models), ["", *plan.study.data]
 
-    def place(row: Row) -> tuple[bool, int, int]:
+    def place(row: Row) -> tuple[bool, int, int, str]:
         known = row.model in models
-        return row.control, models.index(row.model) if known else len(models), data.index(row.data)
+        return row.control, models.index(row.model) if known else len(models), data.index(row.data), row.model
 
     yield from sorted(rows, key=place)
 

@@ -14,8 +14,8 @@ JSON, CSV, MARKDOWN, PAGE = "study.json", "table.csv", "table.md", "study.html"
 
 
 def publish_results(results: StudyResults, out: Path) -> Path:
-    """Write `out/results` anew; returns that folder. An earlier one gives way once the new one is complete."""
-    target = out / RESULTS
+    """Write `out/results/NAME` anew; returns that folder. An earlier one gives way once the new one is complete."""
+    target = out / RESULTS / results.name
     with published(target, {"kind": "cmelt study results"}, replace=True) as staging:
         (staging / JSON).write_text(json.dumps(to_json(results), indent=1, ensure_ascii=False, allow_nan=False), encoding="utf-8")
         (staging / CSV).write_text(to_csv(results), encoding="utf-8")
