@@ -30,11 +30,13 @@ class TrainedTowers:
 
     Attributes:
         aligned: whether an objective has put ECGs and texts into one space; without, their similarity means nothing.
+        negative_weight: how much of the similarity to negative prompts zero-shot scoring takes off.
     """
 
     towers: Towers
     tokenizer: Tokenizer
     aligned: bool
+    negative_weight: float
 
 
 def load_towers(name: str | Path) -> TrainedTowers:
@@ -47,7 +49,8 @@ def load_towers(name: str | Path) -> TrainedTowers:
     """
     folder = find_model(name)
     verify(folder, CheckpointError)
-    settings, aligned = _settings(folder / _CONFIG)
+    settings, objectives = _settings(folder / _CONFIG)
+    learned = bool(objectives.weights.keys() & CONTRASTIVE), objectives.negative_weight
     try:
         # Drawing weights that are replaced at once takes 0.02 s a small model; the meta device, which would draw none, imports
         # 800 modules of sympy and others when it is first used: over a second.
@@ -58,17 +61,17 @@ def load_towers(name: str | Path) -> TrainedTowers:
         from cmelt.checkpoints.embedder import load_model
         from cmelt.text import load_tokenizer
 
-        return TrainedTowers(load_model(folder), load_tokenizer(folder), aligned)
+        return TrainedTowers(load_model(folder), load_tokenizer(folder), *learned)
     _put_weights_in(towers, folder)
-    return TrainedTowers(towers.eval(), tokenizer, aligned)
+    return TrainedTowers(towers.eval(), tokenizer, *learned)
 
 
-def _settings(path: Path) -> tuple[ModelSettings, bool]:
-    """The sizes that config.json states, and whether what trained the model has aligned it (`CMeltConfig.aligned`)."""
+def _settings(path: Path) -> tuple[ModelSettings, ObjectiveSettings]:
+    """The sizes that config.json states, and what trained the model."""
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         objectives = from_mapping(ObjectiveSettings, content.get("objectives") or {}, path, "objectives")
-        return from_mapping(ModelSettings, content["settings"], path, "settings"), bool(objectives.weights.keys() & CONTRASTIVE)
+        return from_mapping(ModelSettings, content["settings"], path, "settings"), objectives
     except (ValueError, KeyError, TypeError, AttributeError) as fault:
         raise CheckpointError(path, f"is no model's configuration ({type(fault).__name__})") from fault
 

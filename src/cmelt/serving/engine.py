@@ -145,7 +145,9 @@ def _embedder(model: Towers, processor: CMeltProcessor) -> ModelEmbedder[Towers]
 
     if model.training:
         raise ConfigError("model", "is in training mode: its dropout would be noise", "call model.eval() first")
-    return ModelEmbedder(model, processor.tokenizer, "", next(model.parameters()).device)
+    return ModelEmbedder(
+        model, processor.tokenizer, "", next(model.parameters()).device, negative_weight=processor.negative_weight
+    )
 
 
 def _embed(

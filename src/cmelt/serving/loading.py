@@ -31,4 +31,5 @@ def load(name: str | Path = "small", *, device: str | None = None) -> tuple[Towe
 
     found = load_towers(name)
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    return found.towers.to(place), CMeltProcessor(found.towers.settings, found.tokenizer, found.aligned)
+    processor = CMeltProcessor(found.towers.settings, found.tokenizer, found.aligned, found.negative_weight)
+    return found.towers.to(place), processor

@@ -60,11 +60,13 @@ class CMeltProcessor:
 
     Attributes:
         aligned: whether the model has learned to compare ECGs with texts; without, scores by texts are refused.
+        negative_weight: how much of the similarity to negative prompts is taken off a class's own.
     """
 
     settings: ModelSettings
     tokenizer: Tokenizer
     aligned: bool = True
+    negative_weight: float = 1.0
 
     @property
     def seconds(self) -> float:
