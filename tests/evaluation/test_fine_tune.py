@@ -41,7 +41,7 @@ def loud_store(count=300):
     """The planted store with its classes' strengths as the size of a wave in their leads."""
     store = planted_store(count, noise=0.3)
     wave = np.sin(2 * np.pi * 6 * np.arange(50) / 100).astype(np.float32)
-    store.signal[:, :3] += np.abs(store.signal[:, :3, :1]) * wave
+    store.signal[:, :3] += 2 * np.abs(store.signal[:, :3, :1]) * wave
     return store
 
 
@@ -53,6 +53,7 @@ def results():
 def test_each_lead_set_has_the_model_and_both_controls(results):
     assert [line.leads for line in results.lines] == [12, 1]
     assert results.line(1).lead_names == ("I",)
+    assert results.line(12).comparison.supervised.macro_auroc.low > 0.55  # two epochs, but it has begun to learn
     for line in results.lines:
         comparison = line.comparison
         assert set(line.draw_auroc) == {"model", "random", "supervised"}
@@ -89,17 +90,14 @@ def test_json_holds_figures_and_settings_and_neither_scores_nor_weights(results)
     assert content["counts"]["fast"]["train_positives"] > 0
 
 
-def test_a_single_lead_knows_nothing_of_the_others():
-    """Class "tall" is in lead III alone: a network that sees lead I is at chance on it, whatever it was trained for."""
-    eager = replace(FINE_TUNING, batch=16, optimiser=replace(FINE_TUNING.optimiser, rate=1e-2, encoder_share=1.0))
-    longer = replace(QUICK, leads=(12, 1), epochs=8, supervised=None, training=eager)
-    found = fine_tune(tiny_embedder(), loud_store(400), planted_task(), longer, PROTOCOL)
-    twelve, one = (found.line(n).comparison.model.classes for n in (12, 1))
-    assert twelve["tall"].auroc.low > 0.6
-    assert one["tall"].auroc.low < 0.5 < one["tall"].auroc.high
-    assert one["fast"].auroc.low > 0.7
-    assert found.line(1).comparison.supervised is None
-    assert found.line(1).cost.value > 0.05
+def test_a_single_lead_knows_nothing_of_the_others(results):
+    """Other signals in every lead but I, of training and evaluated records alike, change no score of any 1-lead network."""
+    store = loud_store()
+    store.signal[:, 1:] = np.random.default_rng(1).normal(size=store.signal[:, 1:].shape)
+    found = fine_tune(tiny_embedder(), store, planted_task(), QUICK, PROTOCOL)
+    for side in ("model", "random", "supervised"):
+        np.testing.assert_array_equal(found.scores[f"1 leads, 1, {side}"], results.scores[f"1 leads, 1, {side}"])
+        assert not np.array_equal(found.scores[f"12 leads, 1, {side}"], results.scores[f"12 leads, 1, {side}"])
 
 
 def test_labels_of_evaluated_records_change_no_score(results):

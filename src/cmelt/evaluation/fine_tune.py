@@ -6,7 +6,7 @@ Beside it, on the same records: the same network from random weights, and a supe
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import torch
@@ -96,17 +96,23 @@ class FineTuneSettings:
 
 @dataclass(frozen=True)
 class _World:
-    """The records of a task, ready for training and testing, and what all trainings share."""
+    """The records of a task, ready for training and testing, and what all trainings share.
+
+    `left_out` says why classes have no figures, `lost` how many records were left out as training has seen them.
+    """
 
     embedder: ModelEmbedder
     store: EvaluationStore
+    splits: tuple[str, ...]
     settings: FineTuneSettings
     protocol: Protocol
     training: LabelledRecords
     tested: LabelledRecords
     validation: NDArray[np.bool_]
     bench: Bench
-    progress: Report | None = field(default=None)
+    left_out: dict[str, str]
+    lost: int
+    progress: Report | None
 
 
 def fine_tune(
@@ -128,8 +134,45 @@ def fine_tune(
         StoreError: as `evaluate_tasks`, and where no class can be both learned and measured.
         TrainingError: a loss or gradient that is not finite.
     """
-    settings, protocol = settings or FineTuneSettings(), protocol or Protocol()
     check_fit(embedder, store)
+    world = _world(embedder, store, task, settings or FineTuneSettings(), protocol or Protocol(), progress)
+    lines, classifier, scores = _all(world)
+    tested, training, bench = world.tested, world.training, world.bench
+    return FineTuneResults(
+        name=task.name,
+        task=asdict(task),
+        store={"sha256": store.sha256, "rate_hz": float(store.rate), "samples": int(store.samples), "leads": list(store.leads)},
+        model=embedder.identity,
+        splits=world.splits,
+        records=len(tested),
+        patients=len(np.unique(tested.patients)),
+        train_records=len(training),
+        counts={
+            str(name): ClassCount(int(own.sum()), float(own.mean()), int(seen.sum()))
+            for name, own, seen in zip(bench.names, tested.truth.T, training.truth.T, strict=True)
+        },
+        left_out=world.left_out,
+        settings=asdict(world.settings),
+        lines=lines,
+        bootstrap=world.protocol.bootstrap,
+        seed=world.protocol.seed,
+        version=cmelt.__version__,
+        notes=(f"{world.lost} records that training has seen, by signal or by patient, were left out",) if world.lost else (),
+        rows=tested.rows,
+        truth=tested.truth,
+        scores=scores,
+        classifier=classifier,
+    )
+
+
+def _world(
+    embedder: ModelEmbedder,
+    store: EvaluationStore,
+    task: Task,
+    settings: FineTuneSettings,
+    protocol: Protocol,
+    progress: Report | None,
+) -> _World:
     splits, evaluated, learned = rows_of(store, task, replace(protocol, fractions=settings.fractions))
     kept_rows = unseen(store, evaluated, embedder.seen, protocol.leave_out_known)
     names = np.array(list(task.classes), dtype=object)
@@ -142,34 +185,8 @@ def fine_tune(
     training, tested = (replace(records, truth=records.truth[:, kept]) for records in (training, tested))
     bench = Bench(names[kept], tested.truth, tested.patients, protocol.bootstrap, protocol.seed)
     validation = np.isin(kept_rows, store.rows("validation"))
-    world = _World(embedder, store, settings, protocol, training, tested, validation, bench, progress)
-    lines, classifier, scores = _all(world)
     lost = len(evaluated) - len(kept_rows)
-    return FineTuneResults(
-        name=task.name,
-        task=asdict(task),
-        store={"sha256": store.sha256, "rate_hz": float(store.rate), "samples": int(store.samples), "leads": list(store.leads)},
-        model=embedder.identity,
-        splits=splits,
-        records=len(tested),
-        patients=len(np.unique(tested.patients)),
-        train_records=len(training),
-        counts={
-            str(name): ClassCount(int(own.sum()), float(own.mean()), int(seen.sum()))
-            for name, own, seen in zip(bench.names, tested.truth.T, training.truth.T, strict=True)
-        },
-        left_out=reasons,
-        settings=asdict(settings),
-        lines=lines,
-        bootstrap=protocol.bootstrap,
-        seed=protocol.seed,
-        version=cmelt.__version__,
-        notes=(f"{lost} records that training has seen, by signal or by patient, were left out",) if lost else (),
-        rows=kept_rows,
-        truth=tested.truth,
-        scores=scores,
-        classifier=classifier,
-    )
+    return _World(embedder, store, splits, settings, protocol, training, tested, validation, bench, reasons, lost, progress)
 
 
 def _labelled(store: EvaluationStore, task: Task, rows: Rows, shown: NDArray[np.bool_]) -> LabelledRecords:

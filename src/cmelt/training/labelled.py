@@ -83,7 +83,7 @@ class LabelledRecords:
         """The records at `places`, changed: ECGs [B, L, T] in mV and truth [B, C] as 0 and 1, on `device`."""
         rng = generator(seed, "classifier augmentation", step)
         signal = self.millivolts(places)
-        measured = signal.any(axis=2)  # a lead that was not recorded, or is hidden, is zero throughout
+        measured = np.asarray(signal.any(axis=2))  # a lead that was not recorded, or is hidden, is zero throughout
         signal = _moved(signal, change, self.store.rate, rng)
         signal *= np.exp(change.gain * rng.standard_normal((len(signal), 1, 1))).astype(np.float32)
         kept = measured & keep_leads(measured, change.lead_drop, rng)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -39,7 +40,8 @@ def write_fine_tuning(results: FineTuneResults, folder: str | Path) -> Path:
         (staging / REPORT).write_text(page(results), encoding="utf-8")
         (staging / RESULTS).write_text(indented(results.to_json()), encoding="utf-8")
         draw_leads(results, staging / PICTURE)
-        np.savez_compressed(staging / SCORES, rows=results.rows, truth=results.truth, **results.scores)
+        arrays: dict[str, Any] = {"rows": results.rows, "truth": results.truth, **results.scores}
+        np.savez_compressed(staging / SCORES, **arrays)
         if results.classifier is not None:
             given = results.classifier
             write_classifier(given.network, _facts(results, given), staging / CLASSIFIER, card(results, given), given.seen)
