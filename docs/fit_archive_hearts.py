@@ -95,14 +95,15 @@ def normal_beats(folder: Path) -> tuple[Array, Array]:
     table = pd.read_csv(folder / "ptbxl_database.csv", index_col="ecg_id")
     table = table[table["strat_fold"] <= 8]
     found, who = [], []
-    for row in table.itertuples():
-        path = folder / f"{row.filename_hr}.hea"
-        if ast.literal_eval(row.scp_codes).get("NORM", 0) < 80 or not path.is_file():
+    columns = (table[name].tolist() for name in ("filename_hr", "scp_codes", "age", "sex"))
+    for name, codes, age, sex in zip(*columns, strict=True):
+        path = folder / f"{name}.hea"
+        if ast.literal_eval(codes).get("NORM", 0) < 80 or not path.is_file():
             continue
         beat = aligned_beat(read_ecg(path))
         if beat is not None:
             found.append(values_of(beat))
-            who.append((min(row.age, 90.0), float(row.sex)))
+            who.append((min(age, 90.0), float(sex)))
     return np.array(found), np.array(who)
 
 

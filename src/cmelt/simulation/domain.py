@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from numpy.random import Generator
 
 from cmelt.errors import ConfigError
+from cmelt.simulation.archive.changes import ARCHIVE_CHANGES
 from cmelt.simulation.archive.hearts import archive_person
 from cmelt.simulation.archive.prevalence import PREVALENCE, RAREST
 from cmelt.simulation.archive.recorder import archive_amplifier, archive_disturbance
 from cmelt.simulation.condition import Condition
 from cmelt.simulation.conditions import CONDITIONS, EXTENDED
-from cmelt.simulation.heart import Person, person
+from cmelt.simulation.heart import Heart, Person, person
 from cmelt.simulation.noise import Amplifier, Disturbance, drawn_amplifier, drawn_disturbance
 
 
@@ -28,6 +29,7 @@ class Domain:
         chronic, episodic: probabilities that 0, 1, 2 … conditions are drawn for a person and for a record.
         person: from a number to a person.
         amplifier, disturbance: the recorder's filters, and the noise at a level.
+        changes: what some conditions do to a heart, by name, in place of their own.
     """
 
     name: str
@@ -38,6 +40,11 @@ class Domain:
     person: Callable[[int], Person] = person
     amplifier: Callable[[Generator], Amplifier] = drawn_amplifier
     disturbance: Callable[[Generator, float], Disturbance] = drawn_disturbance
+    changes: Mapping[str, Callable[[Heart, Generator], Heart]] = field(default_factory=dict)
+
+    def changed(self, heart: Heart, condition: Condition, rng: Generator) -> Heart:
+        """The heart with the condition."""
+        return self.changes.get(condition.name, condition.change)(heart, rng)
 
     def weight(self, condition: Condition) -> float:
         """How often the condition is drawn, against the others; where the domain has weights, those it lacks are rare."""
@@ -62,6 +69,7 @@ DOMAINS: dict[str, Domain] = {
             archive_person,
             archive_amplifier,
             archive_disturbance,
+            ARCHIVE_CHANGES,
         ),
     )
 }

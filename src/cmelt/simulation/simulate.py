@@ -76,7 +76,7 @@ def simulate(
     held = _drawn(seed, who.key, whence) if conditions is None else chosen(conditions or ["normal"], EXTENDED)
     heart = who.heart
     for condition in held:
-        heart = condition.change(heart, np.random.default_rng([who.key, crc32(condition.name.encode())]))
+        heart = whence.changed(heart, condition, np.random.default_rng([who.key, crc32(condition.name.encode())]))
     rng = np.random.default_rng([seed, _BEATS])
     normal, early = conducted(heart), premature(heart)
     beats = _beats(heart, rng, seconds)

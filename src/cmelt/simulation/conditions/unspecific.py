@@ -15,7 +15,7 @@ from numpy.random import Generator
 from cmelt.simulation.complexes import axis_of
 from cmelt.simulation.condition import Condition, Wording
 from cmelt.simulation.conditions.conduction import left_bundle
-from cmelt.simulation.conditions.infarction import INFERIOR, LATERAL
+from cmelt.simulation.conditions.infarction import INFERIOR, LATERAL, old
 from cmelt.simulation.heart import ECTOPIC_P, Heart, varied
 from cmelt.simulation.wave import rotation, wave
 
@@ -93,9 +93,9 @@ def high_voltage(heart: Heart, rng: Generator) -> Heart:
 
 
 def abnormal_q(heart: Heart, rng: Generator) -> Heart:
-    """Q waves below or at the side, smaller than an infarct's, T in place."""
+    """Q waves below or at the side, T in place."""
     wall = INFERIOR if rng.random() < 0.65 else LATERAL
-    return replace(heart, qrs=heart.qrs.plus(wave(*wall.lost).scaled(heart.size / 1.05 * float(rng.uniform(0.6, 0.85)))))
+    return old(replace(wall, t_lost=(0.0, 0.0, 0.0)), heart, rng)
 
 
 def poor_r_progression(heart: Heart, rng: Generator) -> Heart:
@@ -105,7 +105,7 @@ def poor_r_progression(heart: Heart, rng: Generator) -> Heart:
 
 
 def rotated(degrees: float, heart: Heart, rng: Generator) -> Heart:
-    """The heart turned about its long axis: R overtakes S farther to the left (positive) or to the right."""
+    """The heart turned about its long axis: R overtakes S farther to the left (negative) or to the right."""
     turn = rotation(1, float(rng.uniform(0.8, 1.2)) * degrees)
     return replace(heart, qrs=heart.qrs.turned(turn))
 
@@ -306,8 +306,8 @@ CHAMBERS: tuple[Condition, ...] = (
             weight=1.0,
         )
         for word, degrees, side, where in (
-            ("clockwise", 28.0, "left", "in V5 or V6 only"),
-            ("counterclockwise", -28.0, "right", "in V1 or V2 already"),
+            ("clockwise", -28.0, "left", "in V5 or V6 only"),
+            ("counterclockwise", 28.0, "right", "in V1 or V2 already"),
         )
     ),
 )

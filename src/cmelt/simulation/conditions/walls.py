@@ -39,7 +39,7 @@ class Region:
 REGIONS: tuple[Region, ...] = (
     Region("anteroseptal", (0.05, 0.05, -1.0), "V1 to V3"),
     Region("anterior", (0.40, 0.0, -0.92), "V2 to V4"),
-    Region("anterolateral", (0.85, -0.05, -0.50), "I and V3 to V6"),
+    Region("anterolateral", (0.95, -0.05, -0.25), "I and V3 to V6"),
     Region("lateral", (0.95, -0.30, 0.05), "I, aVL, V5 and V6"),
     Region("inferior", (0.0, 1.0, 0.10), "II, III and aVF"),
     Region("inferolateral", (0.75, 0.65, -0.05), "II, aVF, V5 and V6"),
@@ -92,7 +92,7 @@ def partly(wall: Wall, share: float, heart: Heart, rng: Generator) -> Heart:
 
 def posterior(heart: Heart, rng: Generator) -> Heart:
     """The mirror image in front: tall R and upright T in V1 to V3."""
-    front = wave((34, 9, (-0.05, 0.0, -0.55)), (48, 10, (0.0, 0.0, -0.45))).scaled(
+    front = wave((25, 8, (0.0, 0.0, -0.45)), (44, 11, (-0.05, 0.0, -0.60))).scaled(
         heart.size / 1.05 * float(rng.uniform(0.9, 1.2))
     )
     return replace(heart, qrs=heart.qrs.plus(front), t_vector=heart.t_vector + np.array([0.0, 0.0, -0.16]))
