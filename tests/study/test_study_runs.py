@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ import numpy as np
 import pytest
 
 from cmelt.checkpoints import load_embedder
-from cmelt.errors import CMeltError, TrainingError
+from cmelt.errors import CMeltError, ConfigError, TrainingError
 from cmelt.evaluation.evaluate import evaluate_tasks
 from cmelt.evaluation.fine_tune import FineTuneSettings, fine_tune
 from cmelt.evaluation.protocol import Protocol
@@ -27,7 +29,7 @@ from cmelt.study.evaluations import measure
 from cmelt.study.making import make_model
 from cmelt.study.outcomes import Hits, Scores, figures_of
 from cmelt.study.rerun import rerun_cell
-from cmelt.study.scheduling import is_done, jobs_of, make_cells
+from cmelt.study.scheduling import Made, is_done, jobs_of, make_cells
 from cmelt.study.settings import Selection
 from cmelt.study.subject import Subject
 from cmelt.study.worker import EVALUATIONS, Job, work
@@ -156,8 +158,6 @@ def test_a_finished_cell_is_not_made_again_and_a_new_measurement_does_not_train(
 
 
 def test_an_altered_measurement_is_noticed(world: tuple[Plan, Path], tmp_path: Path) -> None:
-    import shutil
-
     plan, out = world
     folder = folder_of(out, plan.cells[0]) / EVALUATIONS / plan.items_of(plan.cells[0])[0].name
     copy = shutil.copytree(folder, tmp_path / "copy")
@@ -207,13 +207,35 @@ def test_a_failing_cell_is_told_and_does_not_stop_the_others(tmp_path: Path, tin
     assert [cell["missing"] != [] for cell in results["cells"]] == [True, False]
 
 
-def test_the_same_cell_made_again_has_the_same_figures(world: tuple[Plan, Path]) -> None:
+def test_the_same_cell_made_again_has_the_same_figures(world: tuple[Plan, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     plan, out = world
+    monkeypatch.setattr("cmelt.study.rerun.make_cells", _in_this_process)
     told: list[str] = []
     found = rerun_cell(plan, out, "ours", told.append)
     assert found.largest == 0.0
     assert [line.title for line in found.compared] == [item.title for item in plan.items_of(plan.cells[-1])]
     assert not list(out.glob("rerun-*"))
+
+
+def _in_this_process(jobs: Sequence[Job], _: int, say: Callable[[str], None]) -> Made:
+    codes = [work(job, lambda event: say(str(event))) for job in jobs]
+    assert codes == [0] * len(jobs)
+    return Made()
+
+
+def test_figures_that_cannot_be_had_twice_are_told(world: tuple[Plan, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    plan, out = world
+
+    def another(jobs: Sequence[Job], workers: int, say: Callable[[str], None]) -> Made:
+        """The other cell's weights in this one's place."""
+        fresh = next(cell for cell in plan.cells if cell.kind == "random")
+        shutil.copytree(folder_of(out, fresh) / "run" / "model", Path(jobs[0].folder) / "run" / "model")
+        return _in_this_process(jobs, workers, say)
+
+    monkeypatch.setattr("cmelt.study.rerun.make_cells", another)
+    assert rerun_cell(plan, out, "ours", lambda _: None).largest > 0.001
+    with pytest.raises(ConfigError, match="0 cells"):
+        rerun_cell(plan, out, "nobody", lambda _: None)
 
 
 def test_two_processes_do_not_make_one_cell(world: tuple[Plan, Path]) -> None:
