@@ -56,10 +56,12 @@ SMALL_WEIGHTS := src/cmelt/weights/small
 $(TRAINED)/ptbxl100: | $(INSTALLED)
 	$(BIN)/cmelt prepare ptb-xl $(DATA)/ptb-xl --out $@ --rate 100
 $(TRAINED)/simulated: | $(INSTALLED)
-	$(BIN)/cmelt prepare simulated --records 12000 --out $@ --rate 100
+	$(BIN)/cmelt prepare simulated --records 12000 --patients 8000 --seed 1 --rate 100 \
+		--domain archive --languages de,de,en-statements --out $@
 
 train-small: $(TRAINED)/ptbxl100 $(TRAINED)/simulated
-	$(BIN)/cmelt pretrain --recipe small --data $^ --out $(SMALL)
+	$(BIN)/cmelt pretrain --recipe small --data $^ --weights 1 0.1533 --set training.epochs=40 \
+		--set training.precision=bf16-mixed --out $(SMALL)
 	$(BIN)/python scripts/ship_model.py weights $(SMALL) $(SMALL_WEIGHTS) --reproduce "make train-small"
 	$(BIN)/cmelt evaluate $(SMALL_WEIGHTS) --data $(TRAINED)/ptbxl100 --out $(SMALL)-evaluation --no-examples
 	$(BIN)/python scripts/ship_model.py card $(SMALL_WEIGHTS) $(SMALL)-evaluation
