@@ -78,19 +78,16 @@ def simulate(
     for condition in held:
         heart = whence.changed(heart, condition, np.random.default_rng([who.key, crc32(condition.name.encode())]))
     rng = np.random.default_rng([seed, _BEATS])
-    normal, early = conducted(heart), premature(heart)
-    beats = _beats(heart, rng, seconds)
+    normal, early, beats = conducted(heart), premature(heart), _beats(heart, rng, seconds)
     pulses, qt = heartbeat(heart, beats, normal, early, rng)
     recorder = _Recorder(whence, rate, round(rate * seconds), noise)
-    signal = _recorded(heart, pulses, np.random.default_rng([seed, _NOISE]), recorder)
     measured = _measured(beats, normal, qt, seconds)
-    names = with_implied((c.name for c in held), EXTENDED)
-    labelled = [c for c in EXTENDED.values() if c.name in names]
+    labelled = [EXTENDED[name] for name in EXTENDED if name in with_implied((c.name for c in held), EXTENDED)]
     covered = frozenset({"atrial-flutter"} if any("atrial-flutter" in c.implies for c in held) else ())
     findings = LeadFindings() if language == "en" else lead_findings(normal, heart)
     words = np.random.default_rng([seed, _WORDS])
     return Record(
-        signal=signal,
+        signal=_recorded(heart, pulses, np.random.default_rng([seed, _NOISE]), recorder),
         rate=float(rate),
         leads=LEADS,
         identifier=f"sim-{seed}",
