@@ -65,6 +65,8 @@ def test_fresh_weights_depend_on_the_model_alone_and_not_on_how_it_would_be_trai
     fresh = replace(CELL, kind="random", data="")
     assert replace(fresh, recipes=(tiny_recipe("training.steps=8", "objectives.mem=0"),)).name == fresh.name
     assert replace(fresh, recipes=(tiny_recipe("model.ecg.layers=2"),)).name != fresh.name
+    # The one exception: objectives say how much of the negative prompts zero-shot scoring takes off.
+    assert replace(fresh, recipes=(tiny_recipe("objectives.phrases=1"),)).name != fresh.name
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,9 @@ class Cell:
         """Everything that determines the weights."""
         said = [said_by(recipe) for recipe in self.recipes]
         if self.kind == "random":
-            said = [{"model": one.get("model", {})} for one in said]
+            # Besides the architecture, only how zero-shot scores are to be taken.
+            weights = [recipe.objectives.negative_weight for recipe in self.recipes]
+            said = [{"model": one.get("model", {}), "negative_weight": w} for one, w in zip(said, weights, strict=True)]
         return {
             "version": TRAINING_VERSION,
             "kind": self.kind,
