@@ -1,0 +1,51 @@
+"""How much of the negative prompts zero-shot scoring should take off: macro AUROC by weight, on records kept for choosing.
+
+python scripts/negative_weight.py RUN STORE [TASK …]     # the store's validation and test splits: one without test folds
+"""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+
+from cmelt.checkpoints import load_embedder
+from cmelt.errors import CMeltError
+from cmelt.evaluation import metrics, zero_shot
+from cmelt.evaluation.embedder import embed_rows
+from cmelt.evaluation.tasks import load_task
+from cmelt.store import open_store
+
+WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
+TASKS = ("ptbxl-super", "ptbxl-diagnoses", "ptbxl-sub", "ptbxl-rhythm", "ptbxl-form")
+LEAST_POSITIVES = 5
+
+
+def main(run: str, place: str, names: list[str]) -> None:
+    """Print a line a task, a column a weight."""
+    embedder, store = load_embedder(run), open_store(place)
+    rows = store.rows("validation", "test")
+    vectors = embed_rows(embedder, store, rows)
+    labels = store.index["labels"].iloc[rows].tolist()
+    sys.stdout.write(f"{'weight':<18}" + "".join(f"{weight:>8.2f}" for weight in WEIGHTS) + "\n")
+    for name in names:
+        task = load_task(name)
+        members = task.members(labels)
+        truth = task.truth(labels)[members]
+        kept = metrics.evaluable(truth) & (truth.sum(axis=0) >= LEAST_POSITIVES)
+        prompts = zero_shot.embed_prompts(embedder, task)
+        own, other = vectors[members] @ prompts.positive.T, vectors[members] @ prompts.negative.T
+        areas = [
+            np.mean([metrics.auroc(own[:, c] - weight * other[:, c], truth[:, c]) for c in np.flatnonzero(kept)])
+            for weight in WEIGHTS
+        ]
+        sys.stdout.write(f"{name:<18}" + "".join(f"{area:>8.3f}" for area in areas) + "\n")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 3:
+        sys.exit(__doc__)
+    try:
+        main(sys.argv[1], sys.argv[2], sys.argv[3:] or list(TASKS))
+    except CMeltError as error:
+        sys.exit(f"negative_weight: {error}")
