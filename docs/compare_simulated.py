@@ -1,0 +1,174 @@
+"""How like real ECGs simulated ones are: the figures of docs/simulation.md.
+
+    python docs/compare_simulated.py STORE [--records 2500]
+
+STORE is PTB-XL prepared at 100 Hz; its train split (folds 1 to 8) alone is read. Printed are, for each domain, how well a
+classifier tells simulated from real records by simple features (five folds by patient), and how well classifiers of PTB-XL's
+statements trained on simulated records do on the real ones.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import GroupKFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from cmelt.records.beats import beats_of
+from cmelt.records.record import LEADS, Record
+from cmelt.simulation import simulate
+from cmelt.store.opened import open_store
+
+RATE = 100.0
+GROUPS = {"limb": slice(0, 6), "V1-V3": slice(6, 9), "V4-V6": slice(9, 12)}
+BANDS_HZ = ((0.05, 0.5), (0.5, 0.9), (0.9, 5), (5, 15), (15, 25), (25, 35), (35, 45), (45, 50.1))
+
+#: PTB-XL's statements and the parts of names of simulated conditions that stand for them.
+STATEMENTS: dict[str, tuple[str, ...]] = {
+    "AFIB": ("atrial-fibrillation",),
+    "STACH": ("sinus-tachycardia",),
+    "SBRAD": ("sinus-bradycardia",),
+    "CLBBB": ("sim:left-bundle-branch-block",),
+    "CRBBB": ("sim:right-bundle-branch-block",),
+    "IRBBB": ("sim:incomplete-right-bundle-branch-block",),
+    "LVH": ("left-ventricular-hypertrophy",),
+    "LAFB": ("left-anterior-fascicular-block",),
+    "IMI|ILMI": ("old-inferior-infarction", "old-inferolateral-infarction"),
+    "ASMI|AMI|ALMI": ("old-anterior-infarction", "old-anteroseptal-infarction", "old-anterolateral-infarction"),
+    "NDT|LOWT|NT_": ("nonspecific-t-changes", "low-t-waves", "t-wave-inversion"),
+    "ISC|STD_|INJ": ("ischaemi", "injury", "st-depression"),
+    "LVOLT": ("low-voltage",),
+    "PVC": ("ventricular-premature",),
+    "NORM": ("sim:normal",),
+}
+
+
+def features_of(signal: NDArray[np.float32]) -> dict[str, float] | None:
+    """95 features of a record [12, 1000] at 100 Hz; None where fewer than three beats are found."""
+    beats = beats_of(Record(signal=signal.astype(np.float32), rate=RATE, leads=LEADS))
+    if beats.cut.shape[1] < 3:
+        return None
+    time, intervals = beats.time, np.diff(beats.peaks) / beats.rate
+    middle = beats.middle - beats.middle[:, (time > -0.10) & (time < -0.06)].mean(axis=1, keepdims=True)
+    qrs = middle[:, (time >= -0.06) & (time <= 0.08)]
+    t = middle[:, (time > 0.14) & (time < 0.42)]
+    found = {"rate": 60 / float(np.median(intervals)), "irregularity": float(intervals.std() / intervals.mean())}
+    for row, lead in enumerate(LEADS):
+        found[f"R {lead}"], found[f"S {lead}"] = float(qrs[row].max()), -float(qrs[row].min())
+        found[f"T {lead}"] = float(t[row, np.abs(t[row]).argmax()])
+        found[f"ST {lead}"] = float(middle[row, (time >= 0.09) & (time < 0.11)].mean())
+        found[f"P {lead}"] = float(np.ptp(middle[row, (time >= -0.25) & (time < -0.07)]))
+    net = qrs.sum(axis=1)
+    found["axis"] = float(np.rad2deg(np.arctan2(2 * net[5] / np.sqrt(3), net[0])))
+    speed = np.sqrt((np.gradient(middle, axis=1) ** 2).sum(axis=0))[(time > -0.12) & (time < 0.16)]
+    found["QRS duration"] = 10.0 * float((speed > 0.15 * speed.max()).sum())
+    late = (time > 0.15) & (time < 0.48)
+    found["T peak"] = float(time[late][np.sqrt((middle**2).mean(axis=0))[late].argmax()])
+    return found | _spectra(signal) | _roughness(signal, beats.cut - beats.middle[:, None])
+
+
+def _spectra(signal: NDArray[np.float32]) -> dict[str, float]:
+    """Logarithms of the power in bands, for three groups of leads."""
+    power = np.abs(np.fft.rfft(signal - signal.mean(axis=1, keepdims=True), axis=1)) ** 2 / (signal.shape[1] ** 2 / 2)
+    frequency = np.fft.rfftfreq(signal.shape[1], 1 / RATE)
+    found = {}
+    for low, high in BANDS_HZ:
+        inside = np.log10(power[:, (frequency >= low) & (frequency < high)].sum(axis=1) + 1e-9)
+        found |= {f"{low:g}-{high:g} Hz {name}": float(inside[leads].mean()) for name, leads in GROUPS.items()}
+    return found
+
+
+def _roughness(signal: NDArray[np.float32], rest: NDArray[np.float32]) -> dict[str, float]:
+    """Logarithms of the median second difference, and of how beats [12, beats, samples] differ from their middle one."""
+    rough = np.median(np.abs(np.diff(signal, n=2, axis=1)), axis=1)
+    rest = rest - np.median(rest, axis=2, keepdims=True)
+    found = {f"roughness {name}": float(np.log10(rough[leads].mean() + 1e-6)) for name, leads in GROUPS.items()}
+    return found | {f"rest {name}": float(np.log10(rest[leads].std() + 1e-6)) for name, leads in GROUPS.items()}
+
+
+def table_of(records: list[tuple[NDArray[np.float32], str, str]]) -> pd.DataFrame:
+    """Features, and the columns patient and labels, of (signal, patient, labels)."""
+    rows = [(features_of(signal), patient, labels) for signal, patient, labels in records]
+    kept = [found | {"patient": patient, "labels": labels} for found, patient, labels in rows if found is not None]
+    return pd.DataFrame(kept)
+
+
+def real_records(path: str) -> list[tuple[NDArray[np.float32], str, str]]:
+    """The train split of the store."""
+    store = open_store(path)
+    rows = store.rows("train")
+    index = store.index.iloc[rows]
+    return list(zip(store.millivolts(rows), index["patient"], index["labels"].map(" ".join), strict=True))
+
+
+def simulated_records(domain: str, count: int) -> list[tuple[NDArray[np.float32], str, str]]:
+    """Records of seeds from 90,000 on, each of its own person."""
+    records = [simulate(seed, rate=RATE, domain=domain) for seed in range(90_000, 90_000 + count)]
+    return [(record.signal, str(record.patient), " ".join(record.labels)) for record in records]
+
+
+def linear() -> object:
+    """A logistic regression of standardised features."""
+    return make_pipeline(StandardScaler(), LogisticRegression(max_iter=500, C=0.05))
+
+
+def boosted() -> object:
+    """A few boosted trees."""
+    return HistGradientBoostingClassifier(max_iter=50, max_leaf_nodes=8, random_state=0)
+
+
+def told_apart(real: pd.DataFrame, simulated: pd.DataFrame) -> dict[str, float]:
+    """AUROC of "simulated?" by a linear and a boosted classifier, patients held out, and of the best single feature."""
+    names = [name for name in real if name not in ("patient", "labels")]
+    x = pd.concat([real[names], simulated[names]]).fillna(0).to_numpy(float)
+    y = np.r_[np.zeros(len(real)), np.ones(len(simulated))]
+    low, high = np.quantile(x[y == 0], [0.005, 0.995], axis=0)
+    x = np.clip(x, low - (high - low), high + (high - low))  # no outlier alone gives a record away
+    groups = pd.factorize(pd.concat([real["patient"], simulated["patient"]]))[0]
+    found = {}
+    for name, model in (("linear", linear()), ("boosted", boosted())):
+        scores = cross_val_predict(model, x, y, groups=groups, cv=GroupKFold(5), method="predict_proba")[:, 1]
+        found[name] = roc_auc_score(y, scores)
+    single = [roc_auc_score(y, column) for column in x.T]
+    return found | {"best single feature": max(max(a, 1 - a) for a in single)}
+
+
+def transferred(real: pd.DataFrame, simulated: pd.DataFrame) -> pd.DataFrame:
+    """AUROC on real records of classifiers of the statements that were trained on simulated ones."""
+    names = [name for name in real if name not in ("patient", "labels")]
+    train, test = (table[names].fillna(0).to_numpy(float) for table in (simulated, real))
+    rows = {}
+    for statement, conditions in STATEMENTS.items():
+        is_real = real["labels"].str.contains("|".join(f"scp:{code}" for code in statement.split("|")))
+        is_simulated = simulated["labels"].str.contains("|".join(conditions))
+        rows[statement] = {
+            name: roc_auc_score(is_real, model.fit(train, is_simulated).predict_proba(test)[:, 1])  # type: ignore[attr-defined]
+            for name, model in (("linear", linear()), ("boosted", boosted()))
+        }
+    return pd.DataFrame(rows).T
+
+
+def main() -> None:
+    """Print both comparisons for the textbook and the archive."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("store")
+    parser.add_argument("--records", type=int, default=2500)
+    chosen = parser.parse_args()
+    real = table_of(real_records(chosen.store))
+    for domain in ("textbook", "archive"):
+        simulated = table_of(simulated_records(domain, chosen.records))
+        apart = {name: round(value, 3) for name, value in told_apart(real, simulated).items()}
+        moved = transferred(real, simulated)
+        sys.stdout.write(f"{domain}: {apart}\n{moved.round(3).to_string()}\n{moved.mean().round(3).to_dict()}\n")
+
+
+if __name__ == "__main__":
+    main()
