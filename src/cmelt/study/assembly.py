@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -193,10 +194,6 @@ def _rows_in_order(plan: Plan, rows: set[Row]) -> Iterator[Row]:
 
 def _facts(plan: Plan, cell: Cell, out: Path, command: str) -> CellFacts:
     folder = cell_folder(out, cell.name)
-    reference = next((c for c in plan.cells if c.model == plan.study.reference.model and c.recipe), None)
-    changes = {}
-    if reference is not None and reference.recipe is not None and cell.recipe is not None and cell.model != reference.model:
-        changes = differences(said_by(cell.recipe), said_by(reference.recipe))
     only = ",".join([f"model={cell.model}", *([f"data={cell.data}"] if cell.data else []), f"seed={cell.seed}"])
     return CellFacts(
         cell.name,
@@ -204,13 +201,22 @@ def _facts(plan: Plan, cell: Cell, out: Path, command: str) -> CellFacts:
         cell.data,
         cell.seed,
         f"{command} --only {shlex.quote(only)}",
-        changes,
+        _changes(plan, cell),
         stores_of(cell),
         seconds_of(folder),
         negatives_report(folder),
         tuple(item.title for item in missing_items(folder, plan.items_of(cell))),
         pairs_of(folder),
     )
+
+
+def _changes(plan: Plan, cell: Cell) -> dict[str, tuple[Any, Any]]:
+    """What a trained cell's recipe says otherwise than the reference's for the same data."""
+    rivals = [one for one in plan.cells if one.model == plan.study.reference.model and one.recipe is not None]
+    rivals.sort(key=lambda one: one.data != cell.data)
+    if cell.kind != "pretrained" or cell.recipe is None or not rivals or cell.model == rivals[0].model:
+        return {}
+    return differences(said_by(cell.recipe), said_by(rivals[0].recipe))
 
 
 def stores_of(cell: Cell) -> str:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from html import escape
 
+from cmelt.evaluation.report.tables import table as rich_table
 from cmelt.pages import document, facts, table
 from cmelt.study.plots import Dot, curve, forest, shades
 from cmelt.study.results import CellFacts, Column, Entry, Row, StudyResults, cell_text, legend, mark
@@ -20,7 +21,7 @@ def page(results: StudyResults) -> str:
     """The whole page."""
     parts = {
         "table": _main(results),
-        "differences": _differences(results),
+        "differences": _all_differences(results),
         "plots": _plots(results),
         "pairs": _learning_curves(results),
         "classes": _classes(results),
@@ -38,21 +39,39 @@ def _main(results: StudyResults) -> str:
     if results.missing:
         parts.append(f'<p class="warning">{results.missing} of {len(results.cells)} cells are not complete: see Cells.</p>')
     for store, columns in _by_store(results.headlines):
-        head = ["model", *(f"{column.title} (n = {column.records})" for column in columns)]
-        rows = [[row.name, *(cell_text(e) for e in line)] for row, line in _lines(results, columns)]
-        parts.append(f"<h3>{escape(store)}</h3>{table(head, rows)}")
+        rows = [_row(row, [_figure(entry) for entry in line]) for row, line in _lines(results, columns)]
+        parts.append(f"<h3>{escape(store)}</h3>{rich_table(_head(columns), rows)}")
     return "".join(parts)
 
 
-def _differences(results: StudyResults) -> str:
+def _head(columns: Sequence[Column]) -> list[str]:
+    """The model, and each measurement on three lines: what is asked, how, on how many records."""
+    return ["model", *(f"{escape(c.task or c.what)}<br>{escape(c.what)}<br>{c.metric}, n = {c.records}" for c in columns)]
+
+
+def _row(row: Row, cells: Sequence[str]) -> str:
+    kind = ' class="control"' if row.control else ""
+    return f"<tr><td>{escape(row.name)}</td>{''.join(f'<td{kind}>{cell}</td>' for cell in cells)}</tr>"
+
+
+def _figure(entry: Entry | None) -> str:
+    """A figure above its interval."""
+    if entry is None or not math.isfinite(entry.figure.value):
+        return "–"
+    f = entry.figure
+    interval = f"<br><small>[{f.low:.3f}, {f.high:.3f}]</small>" if math.isfinite(f.low) else ""
+    return f"{f.value:.3f}{mark(entry)}{interval}"
+
+
+def _all_differences(results: StudyResults) -> str:
     parts = ["<p>Each model minus the reference, on the same patients in every replicate.</p>"]
     for store, columns in _by_store(results.headlines):
         rows = []
         for row, line in _lines(results, columns):
             if any(entry is not None and entry.difference is not None for entry in line):
-                rows.append([row.name, *(_difference_text(entry) for entry in line)])
+                rows.append(_row(row, [_difference(entry) for entry in line]))
         if rows:
-            parts.append(f"<h3>{escape(store)}</h3>{table(['model', *(column.title for column in columns)], rows)}")
+            parts.append(f"<h3>{escape(store)}</h3>{rich_table(_head(columns), rows)}")
     compared = sum(e.difference is not None for e in results.entries.values())
     parts.append(
         f'<p class="soft">{compared} differences are tested in this study, each at 5 %: some intervals exclude zero by chance '
@@ -183,8 +202,9 @@ def _dot(row: Row, entry: Entry) -> Dot:
     return Dot(row.name, entry.figure, "control" if row.control else "model", mark(entry))
 
 
-def _difference_text(entry: Entry | None) -> str:
+def _difference(entry: Entry | None) -> str:
+    """A difference above its interval."""
     d = None if entry is None else entry.difference
     if entry is None or d is None or not math.isfinite(d.value):
         return "–"
-    return f"{d.value:+.3f} [{d.low:+.3f}, {d.high:+.3f}]{mark(entry)}".replace("-", "−")
+    return f"{d.value:+.3f}{mark(entry)}<br><small>[{d.low:+.3f}, {d.high:+.3f}]</small>".replace("-", "−")
