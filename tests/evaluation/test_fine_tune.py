@@ -131,7 +131,7 @@ def test_shares_are_drawn_as_for_the_probes_and_trained_longer(monkeypatch):
 def test_the_control_is_not_held_back_by_a_rate_that_is_made_for_pre_trained_weights():
     wanted = FineTuneSettings()
     assert wanted.of("model", 1.0, 7).optimiser.encoder_share == FINE_TUNING.optimiser.encoder_share < 1
-    assert wanted.of("random", 1.0, 7).optimiser.encoder_share == 1.0
+    assert FINE_TUNING.optimiser.encoder_share < wanted.of("random", 1.0, 7).optimiser.encoder_share < 1
     assert replace(wanted.of("random", 1.0, 7), optimiser=FINE_TUNING.optimiser) == replace(FINE_TUNING, seed=7)
     assert wanted.of("supervised", 1.0, 7) == replace(SUPERVISED, seed=7)
     assert replace(wanted, epochs=4).of("supervised", 0.25, 0).epochs == 8

@@ -66,7 +66,6 @@ def collect(plan: Plan, out: Path, command: str, say: Say = lambda _: None) -> S
         columns=tuple(columns),
         entries=entries,
         cells=tuple(_facts(plan, cell, out, command) for cell in plan.cells),
-        seeds=study.seeds,
     )
 
 

@@ -106,7 +106,7 @@ def _shift(item: Item, subject: Subject) -> Scores:
 
 
 def _fine_tune(item: Item, subject: Subject) -> Scores:
-    """As `cmelt evaluate` fine-tunes its model, on all labels; fresh weights learn at the full rate, as its control does."""
+    """As `cmelt evaluate` fine-tunes its model, on all labels; fresh weights learn faster, as its control does."""
     from cmelt.batches.seeds import torch_seed
     from cmelt.evaluation.fine_tune import FineTuneSettings
     from cmelt.model.ecg_classifier import classifier_of

@@ -129,7 +129,6 @@ class StudyResults:
     columns: tuple[Column, ...]
     entries: dict[tuple[Row, tuple[str, str, str, str]], Entry]
     cells: tuple[CellFacts, ...]
-    seeds: tuple[int, ...]
 
     def entry(self, row: Row, column: Column) -> Entry | None:
         """The figure of a row in a column, or None."""
@@ -213,10 +212,13 @@ def to_markdown(results: StudyResults) -> str:
 
 def legend(results: StudyResults) -> str:
     """How the main table is to be read."""
-    runs = f"{len(results.seeds)} seeds" if len(results.seeds) > 1 else "one seed"
-    drawn = "patients and seeds" if len(results.seeds) > 1 else "patients"
+    counts = sorted({len(entry.seeds) for entry in results.entries.values() if entry.seeds}) or [0]
+    runs = "One seed" if counts[-1] == 1 else f"Mean of {counts[-1]} seeds"
+    if counts[0] != counts[-1]:
+        runs = f"Mean of {counts[0]} to {counts[-1]} seeds"
+    drawn = "patients and seeds" if counts[-1] > 1 else "patients: nothing is said about another training"
     return (
-        f"Mean of {runs} with its 95 % interval; ▲ and ▼: the paired difference from {results.reference} (same data where it was "
+        f"{runs}, with 95 % intervals; ▲ and ▼: the paired difference from {results.reference} (same data where it was "
         f"trained on it) has an interval above or below zero; {results.bootstrap} bootstrap replicates over {drawn}. "
         "Research use only; not a medical device."
     )
