@@ -23,7 +23,7 @@ from cmelt.study.outcomes import Scores
 from cmelt.study.page import page
 from cmelt.study.plots import Dot, curve, forest, shades
 from cmelt.study.publication import publish_results
-from cmelt.study.results import Entry, Row, StudyResults, cell_text, mark, to_csv, to_json, to_markdown
+from cmelt.study.results import Entry, Row, StudyResults, cell_text, legend, mark, to_csv, to_json, to_markdown
 from cmelt.study.worker import EVALUATIONS
 from tiny_studies import tiny_plan
 
@@ -145,6 +145,15 @@ def test_a_figure_is_the_mean_of_its_seeds_each_of_them_told(results: StudyResul
     assert entry.figure.value == pytest.approx(np.mean(entry.seeds))
     assert set(entry.classes) == {"slow", "fast"}
     assert entry.figure.value == pytest.approx(np.mean([figure.value for figure in entry.classes.values()]))
+
+
+def test_the_legend_says_how_many_seeds_there_really_are(results: StudyResults) -> None:
+    assert legend(results).startswith("Mean of 2 seeds")
+    one = {key: replace(entry, seeds=entry.seeds[:1]) for key, entry in results.entries.items()}
+    assert legend(replace(results, entries=one)).startswith("One seed")
+    assert "nothing is said about another training" in legend(replace(results, entries=one))
+    some = {key: entry if key[0].model == "ours" else one[key] for key, entry in results.entries.items()}
+    assert legend(replace(results, entries=some)).startswith("Mean of 1 to 2 seeds")
 
 
 def test_the_files_say_the_same(results: StudyResults) -> None:
