@@ -66,7 +66,7 @@ class FineTuneSettings:
         leads: numbers of leads, each a training of its own.
         fractions: shares of the training records; below 1 drawn `protocol.draws` times, as for the probes, and trained for
             1/√share times as many epochs: fewer steps than on all records, but not so many fewer.
-        training: of the encoder with its linear layer. The control's encoder learns faster (`FROM_SCRATCH`): it has nothing to lose.
+        training: of the encoder with its linear layer. The control's learns faster (`FROM_SCRATCH`): it has nothing to lose.
         supervised: of the supervised network; None leaves it out.
         epochs: in place of the epochs of both.
         dropout: in front of the linear layer.
