@@ -125,7 +125,7 @@ def _method(results: FineTuneResults) -> str:
         "<p>The encoder, its projection and pooler and a fresh linear layer were trained together on the training split, for a "
         "number of epochs that was fixed beforehand; absent leads are zero in training and in test, each lead set is a training "
         "of its own. The control is the same network from random weights, its encoder at a higher rate; ResNet1d is trained as "
-        "in arXiv 2004.13701. Nothing was chosen on evaluated records, but for F1: its thresholds come from the validation split, "
+        "in arXiv 2004.13701. Nothing was chosen on evaluated records, but for F1: its thresholds come from validation, "
         "and F1 and ECE are those of the remaining records.</p><p>Intervals: 2.5 % and 97.5 % points when patients are drawn "
         f"with replacement; {results.bootstrap} replicates, seed {results.seed}. Differences are paired. Cost: AUROC with 12 "
         "leads minus this one.</p>"
