@@ -95,10 +95,11 @@ def test_a_patient_keeps_age_and_sex_and_what_is_chronic():
 def test_about_a_third_is_normal_and_every_condition_is_drawn():
     from collections import Counter
 
+    from cmelt.simulation import DOMAINS
     from cmelt.simulation.conditions import CONDITIONS as REGISTRY
     from cmelt.simulation.simulate import _drawn
 
-    drawn = [_drawn(seed, seed) for seed in range(4000)]
+    drawn = [_drawn(seed, seed, DOMAINS["textbook"]) for seed in range(4000)]
     counts = Counter(c.name for held in drawn for c in held)
     assert 0.28 < counts["normal"] / 4000 < 0.38
     assert set(counts) == set(REGISTRY)
