@@ -172,3 +172,11 @@ def test_a_cached_summary_is_the_one_that_was_made_and_changes_with_what_it_rest
     fewer = ground_of([one.at(one.rows[5:])], R, 1)
     cached_summary(tmp_path / "cache", [folder], fewer, lambda: make(fewer))
     assert len(calls) == 3
+
+
+def test_replicates_draw_the_same_patients_whoever_is_measured_and_whenever() -> None:
+    """A summary from the cache is subtracted from one made later: they are paired only if the draws are the same."""
+    better, worse = outcome(1.0, 0), outcome(0.3, 1)
+    grounds = [ground_of(outcomes, R, 1) for outcomes in ([better, worse], [worse, better], [worse])]
+    for ground in grounds[1:]:
+        np.testing.assert_array_equal(ground.weights, grounds[0].weights)
