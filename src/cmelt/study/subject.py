@@ -110,7 +110,7 @@ class Question:
 
 def question_of(item: Item, subject: Subject) -> Question:
     store, task = subject.store(item.store), load_task(item.task_source)
-    rows = tested_rows(store, task, item)
+    rows = rows_to_measure(store, task, item)
     seen = () if subject.cell.kind == "supervised" else subject.embedder.seen
     rows = unseen(store, rows, seen, item.leave_out_known)
     truth = truth_of(store, task, rows)
@@ -125,7 +125,7 @@ def training_rows(asked: Question) -> Rows:
     return rows
 
 
-def tested_rows(store: Store, task: Task | None, item: Item) -> Rows:
+def rows_to_measure(store: Store, task: Task | None, item: Item) -> Rows:
     """The rows that are measured, before any that a model has seen are left out: the same for all models.
 
     Raises StoreError where there are none.
