@@ -16,7 +16,7 @@ CMELT_DATA_DIR ?= ../shared/data
 DATA := $(CMELT_DATA_DIR)
 TRAINED ?= trained
 # fit_quality.py fits the checks' weights and is no benchmark.
-BENCHMARKS := simulation_speed prepare_wfdb prepare_memory store_access quality fingerprint
+BENCHMARKS := simulation_speed prepare_wfdb prepare_memory store_access quality fingerprint bundled_model
 PYTHON ?= $(shell for python in python3.11 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
