@@ -1,0 +1,139 @@
+"""What every benchmark does: measure ways in turns, take ratios round by round, and tell the figures.
+
+A script makes `Figure`s and hands them to `tell`; `benchmarks/run_all.py` gathers them into `RESULTS.md`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured figure.
+
+    Attributes:
+        what: the job, as one says it: "training step of 8 pairs, paper's sizes".
+        value: what was measured, in `unit`; for a ratio, the ratio itself with the unit "×".
+        unit: "s", "ms", "records/s", "MB", "×" ….
+        against: what the value is compared with, measured in the same run: "the release, same inputs"; empty where alone.
+        low, high: lowest and highest over the rounds; None where there was one.
+        target: what it must reach, as one says it: "≤ 0.6"; empty where nothing is asked.
+        met: whether it does; None where nothing is asked.
+        note: anything a reader must know: sizes, precision, what was left out.
+    """
+
+    what: str
+    value: float
+    unit: str
+    against: str = ""
+    low: float | None = None
+    high: float | None = None
+    target: str = ""
+    met: bool | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Taken:
+    """Seconds that one round of one way took, by the clock and by this process's processor time."""
+
+    clock: float
+    processor: float
+
+
+def in_turns(ways: Mapping[str, Callable[[], object]], rounds: int = 5, warm: int = 1) -> dict[str, list[Taken]]:
+    """Seconds of every way, in turns, so that what else the machine does falls on all of them; `warm` rounds are not counted."""
+    taken: dict[str, list[Taken]] = {name: [] for name in ways}
+    for number in range(-warm, rounds):
+        for name, work in ways.items():
+            clock, processor = time.perf_counter(), time.process_time()
+            work()
+            if number >= 0:
+                taken[name].append(Taken(time.perf_counter() - clock, time.process_time() - processor))
+    return taken
+
+
+def ratio(one: Sequence[float], other: Sequence[float]) -> tuple[float, float, float]:
+    """Median, lowest and highest of one / other, round by round."""
+    ratios = [a / b for a, b in zip(one, other, strict=True)]
+    return median(ratios), min(ratios), max(ratios)
+
+
+def peak_megabytes() -> float:
+    """The most memory that this process has held so far, as the operating system counts it."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1024 / (1024 if sys.platform == "darwin" else 1)
+
+
+def in_a_fresh_python(work: str, *arguments: str, environment: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Run Python source in a process of its own; it prints one line of JSON last, which is returned.
+
+    Raises subprocess.CalledProcessError, its output on this process's stderr, where it fails.
+    """
+    command = [sys.executable, "-c", work, *arguments]
+    ended = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)
+    found: dict[str, Any] = json.loads(ended.stdout.splitlines()[-1])
+    return found
+
+
+def machine() -> dict[str, str]:
+    """The machine and the versions that figures hold for."""
+    import os
+
+    import torch
+
+    names = [line.split(":", 1)[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")]
+    memory = [int(line.split()[1]) for line in _lines("/proc/meminfo") if line.startswith("MemTotal")]
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
+    return {
+        "processor": names[0] if names else platform.processor() or platform.machine(),
+        "cores": str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()),
+        "memory": f"{memory[0] / 2**20:.0f} GiB" if memory else "unknown",
+        "GPU": gpu,
+        "Python": platform.python_version(),
+        "torch": torch.__version__,
+        "system": platform.system(),
+    }
+
+
+def options(description: str | None) -> argparse.ArgumentParser:
+    """A parser with what every benchmark knows: --json FILE."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", type=Path, help="write the figures there, too")
+    return parser
+
+
+def tell(figures: Sequence[Figure], where: Path | None, skipped: Sequence[str] = ()) -> None:
+    """Print the figures, a line each, and write them where `--json` says.
+
+    Args:
+        skipped: what could not be measured here and why, in words.
+    """
+    for figure in figures:
+        spread = "" if figure.low is None or figure.high is None else f" [{figure.low:.3g}, {figure.high:.3g}]"
+        told = f"{figure.what}: {figure.value:.4g} {figure.unit}{spread}"
+        told += f" against {figure.against}" if figure.against else ""
+        if figure.met is not None:
+            told += f"; target {figure.target}: {'reached' if figure.met else 'missed'}"
+        print(told + (f" ({figure.note})" if figure.note else ""))
+    for why in skipped:
+        print(f"skipped: {why}")
+    if where is not None:
+        content = {"figures": [asdict(figure) for figure in figures], "skipped": list(skipped), "machine": machine()}
+        where.write_text(json.dumps(content, indent=1, ensure_ascii=False))
+
+
+def _lines(path: str) -> list[str]:
+    return Path(path).read_text().splitlines() if Path(path).exists() else []
