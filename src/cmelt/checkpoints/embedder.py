@@ -12,6 +12,7 @@ from cmelt.checkpoints.model_folder import read_model
 from cmelt.checkpoints.seen import read_seen
 from cmelt.model.cmelt import CMeltModel
 from cmelt.text import load_tokenizer
+from cmelt.text.pieces import AbsentTokenizer, lacks_tokenizer
 
 __all__ = ["ModelEmbedder", "load_embedder", "load_model", "random_model"]
 
@@ -34,7 +35,7 @@ def load_embedder(
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     return ModelEmbedder(
         model.to(place),
-        load_tokenizer(folder),
+        AbsentTokenizer(str(folder)) if lacks_tokenizer(folder) else load_tokenizer(folder),
         identity,
         place,
         read_seen(folder),

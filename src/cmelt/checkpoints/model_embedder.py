@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
+from cmelt.model.lead_order import in_model_order
 from cmelt.model.towers import Towers
 from cmelt.records.record import LEADS
 from cmelt.text import clean_report, encode
@@ -55,12 +56,16 @@ class ModelEmbedder(Generic[Model]):
 
     @property
     def leads(self) -> tuple[str, ...]:
-        """Lead names in the order the model takes them."""
+        """Lead names in the order that `embed_ecgs` takes them: a store's, whatever the order of the model's channels."""
         return LEADS[: self.model.settings.ecg.leads]
 
-    @torch.no_grad()
     def embed_ecgs(self, millivolts: NDArray[np.float32]) -> NDArray[np.float32]:
-        """[n, L, T] millivolts → unit vectors [n, D]."""
+        """[n, L, T] millivolts, leads in the order of `leads` → unit vectors [n, D]."""
+        return self.embed_prepared(in_model_order(np.asarray(millivolts), self.model.settings.ecg))
+
+    @torch.no_grad()
+    def embed_prepared(self, millivolts: NDArray[np.float32]) -> NDArray[np.float32]:
+        """[n, L, T] millivolts, leads in the order of the model's channels → unit vectors [n, D]."""
         pieces = [
             F.normalize(self.model.embed_ecg(torch.from_numpy(part).to(self.device)), dim=1).cpu().numpy()
             for part in _parts(np.ascontiguousarray(millivolts, dtype=np.float32))

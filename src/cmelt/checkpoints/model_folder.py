@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 def save_model(
     model: CMeltModel,
-    tokenizer: PreTrainedTokenizerBase,
+    tokenizer: PreTrainedTokenizerBase | None,
     folder: Path,
     details: dict[str, Any],
     card: str,
@@ -35,12 +35,14 @@ def save_model(
 ) -> None:
     """Publish weights, configuration, tokenizer, card, and the fingerprints of what it has `seen`, as one folder.
 
-    `half` writes matrices in half precision: half the bytes; they are computed with in single precision all the same. Embeddings
-    change by less than 1e-5 in cosine (tests). Raises CheckpointError for weights that half precision cannot hold.
+    Without a tokenizer the model embeds ECGs alone. `half` writes matrices in half precision: half the bytes; they are computed
+    with in single precision all the same. Embeddings change by less than 1e-5 in cosine (tests).
+    Raises CheckpointError for weights that half precision cannot hold.
     """
     with published(folder, {"kind": "cmelt model", "version": __version__, **details}, replace=True) as staging:
         write_weights(model, staging, half=half)
-        tokenizer.save_pretrained(staging)
+        if tokenizer is not None:
+            tokenizer.save_pretrained(staging)
         (staging / "README.md").write_text(card, encoding="utf-8")
         write_seen(seen, staging)
 

@@ -19,6 +19,9 @@ FLAN_T5_BASE: dict[str, Any] = {
 }
 
 
+#: The leads by name; `cmelt.records.record.LEADS` has them in the order of a store.
+Lead = Literal["I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6"]
+
 #: Every objective; each has a weight of its name in `ObjectiveSettings`.
 OBJECTIVE_NAMES = ("mlm", "mem", "etm", "ets", "info_nce", "phrases", "ecg_alignment")
 #: Objectives that look at the fused pair, and those that compare the two embeddings before fusion.
@@ -40,9 +43,14 @@ class EcgSettings:
     rate: float = 500.0
     samples: int = 5000
     leads: int = 12
+    # The leads in the order of the input channels, where that is not a store's: imported weights have the order that they were
+    # trained in. Whatever goes by lead names is put into it.
+    lead_order: tuple[Lead, ...] | None = None
     stem: Literal["strided", "residual"] = "strided"
     stem_channels: tuple[int, ...] = (256, 256, 256, 256)
     stem_kernel: int = 2
+    # Kernel and stride of each stage of a strided stem, where they are not (stem_kernel, 2): imported weights may have others.
+    stem_windows: tuple[tuple[int, int], ...] = ()
     # Each lead's size, which the front end's norms take away, given back to every token.
     amplitude: bool = False
     width: int = 768
@@ -67,16 +75,35 @@ class EcgSettings:
             raise ValueError(f"layers {self.layers} is out of range")
         if self.layers == 0 and self.pooling == "first":
             raise ValueError("with layers 0 the class token never sees the ECG; choose pooling mean or attention")
+        if self.lead_order is not None and (len(set(self.lead_order)), len(self.lead_order)) != (self.leads, self.leads):
+            raise ValueError(f"lead_order does not name each of {self.leads} leads once")
+        self._check_windows()
+
+    def _check_windows(self) -> None:
+        if not self.stem_windows:
+            return
+        if self.stem != "strided" or len(self.stem_windows) != len(self.stem_channels):
+            raise ValueError("stem_windows wants a strided stem, and one kernel and stride a stage")
+        if min(min(window) for window in self.stem_windows) < 1:
+            raise ValueError(f"stem_windows {self.stem_windows} holds a kernel or stride below 1")
+        if self.masking != "after_position" and any(kernel > stride for kernel, stride in self.stem_windows):
+            raise ValueError("stem_windows that overlap show masked samples to kept tokens; choose masking after_position")
 
     @property
     def samples_per_token(self) -> int:
-        """Samples that one token stands for: every stage of the front end halves the rate."""
-        return int(2 ** len(self.stem_channels))
+        """Samples that one token stands for: each stage halves the rate, unless `stem_windows` says otherwise."""
+        return self.samples // max(1, self.tokens) if self.stem_windows else int(2 ** len(self.stem_channels))
 
     @property
     def tokens(self) -> int:
         """Number of ECG tokens P of a full record, the class token not counted."""
-        return self.samples // self.samples_per_token
+        return self.tokens_in(self.samples)
+
+    def tokens_in(self, samples: int) -> int:
+        """Number of tokens that so many samples give."""
+        for kernel, stride in self.stem_windows or ((2, 2),) * len(self.stem_channels):
+            samples = max(0, (samples - kernel) // stride + 1)
+        return samples
 
 
 @dataclass(frozen=True)
@@ -105,12 +132,14 @@ class FusionSettings:
 
 @dataclass(frozen=True)
 class DecoderSettings:
-    """Masked ECG modelling's decoder, and the fusion layer in front of which the ECG stream is taken."""
+    """Masked ECG modelling's decoder, and the fusion layer in front of which the ECG stream is taken; −1: behind the last."""
 
     fusion_layer: int = 3
     width: int = 384
     layers: int = 4
     heads: int = 6
+    # Rows of a table of positions that is kept with the weights, as imported ones have it; 0: positions are computed.
+    position_rows: int = 0
 
 
 @dataclass(frozen=True)
@@ -133,7 +162,7 @@ class ModelSettings:
                 raise ValueError(f"width {width} is not a multiple of {name} {heads}")
         if self.ecg.width % self.ecg.position_groups:
             raise ValueError(f"ecg.width {self.ecg.width} is not a multiple of ecg.position_groups {self.ecg.position_groups}")
-        if not 0 <= self.decoder.fusion_layer < max(1, self.fusion.layers):
+        if not -1 <= self.decoder.fusion_layer < max(1, self.fusion.layers):
             raise ValueError(
                 f"decoder.fusion_layer {self.decoder.fusion_layer} is none of the {self.fusion.layers} fusion layers"
             )
@@ -142,6 +171,10 @@ class ModelSettings:
             raise ValueError("ecg.masking before_position does not hide anything from a residual stem; choose signal")
         if self.ecg.tokens < 2:
             raise ValueError(f"ecg.samples {self.ecg.samples} gives fewer than two tokens")
+        if 0 < self.decoder.position_rows <= self.ecg.tokens:
+            raise ValueError(
+                f"decoder.position_rows {self.decoder.position_rows} is too few for {self.ecg.tokens} tokens and the class token"
+            )
 
 
 @dataclass(frozen=True)

@@ -184,7 +184,7 @@ class CMeltModel(Towers, PreTrainedModel):
 
     def _tokens(self, views: Views) -> int:
         """Number of ECG tokens of what is shown: a stretch has fewer than a record."""
-        return int(views.ecg.shape[2] // self.config.model_settings.ecg.samples_per_token)
+        return self.settings.ecg.tokens_in(views.ecg.shape[2])
 
     def _heads(self, fused: Fused, views: Views, objectives: frozenset[str]) -> tuple[Tensor | None, ...]:
         # Words are predicted at masked pieces only: the vocabulary is wide, the rest would be thrown away.

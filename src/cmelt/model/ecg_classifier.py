@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from cmelt.config.settings import ModelSettings
 from cmelt.model.cmelt import CMeltModel
+from cmelt.model.lead_order import in_model_order
 from cmelt.model.towers import Towers
 
 
@@ -19,8 +20,8 @@ class EcgTower(Towers):
         del self.text_encoder, self.text_projection, self.text_pooler
 
     def forward(self, ecg: Tensor) -> Tensor:
-        """ecg [B, L, T] millivolts → embeddings [B, D], not normalised."""
-        return self.embed_ecg(ecg)
+        """ecg [B, L, T] millivolts, leads in the order of `LEADS` → embeddings [B, D], not normalised."""
+        return self.embed_ecg(in_model_order(ecg, self.settings.ecg))
 
 
 class EcgClassifier(nn.Module):
@@ -33,7 +34,7 @@ class EcgClassifier(nn.Module):
         self.head = nn.Linear(settings.width, classes)
 
     def forward(self, ecg: Tensor) -> Tensor:
-        """ecg [B, L, T] millivolts, absent leads zero → logits [B, C]."""
+        """ecg [B, L, T] millivolts, leads in the order of `LEADS`, absent ones zero → logits [B, C]."""
         return self.head(self.dropout(self.ecg_encoder(ecg)))
 
 

@@ -84,7 +84,8 @@ class EcgEncoder(nn.Module):
     def __init__(self, settings: EcgSettings) -> None:
         super().__init__()
         self.settings = settings
-        self.front_end = FRONT_ENDS[settings.stem](settings.leads, settings.stem_channels, settings.stem_kernel)
+        build = FRONT_ENDS[settings.stem]
+        self.front_end = build(settings.leads, settings.stem_channels, settings.stem_kernel, settings.stem_windows)
         self.front_end_norm = nn.LayerNorm(settings.stem_channels[-1])
         self.project = nn.Linear(settings.stem_channels[-1], settings.width)
         self.project_dropout = nn.Dropout(settings.dropout)
@@ -121,7 +122,7 @@ class EcgEncoder(nn.Module):
 
     def tokenise(self, ecg: Tensor, kept: Tensor | None = None) -> Tensor:
         """ecg [B, L, T] → tokens with positions [B, P, D], blotting out masked ones where the settings say."""
-        visible = None if kept is None else _visible(kept, ecg.shape[2] // self.settings.samples_per_token)  # [B, P]
+        visible = None if kept is None else _visible(kept, self.settings.tokens_in(ecg.shape[2]))  # [B, P]
         if visible is not None and self.settings.masking == "signal":
             ecg = ecg * _per_sample(visible, self.settings.samples_per_token, ecg.shape[2])
         tokens = self.project(self.front_end_norm(self.front_end(ecg)))

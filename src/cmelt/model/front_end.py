@@ -14,11 +14,13 @@ class StridedFrontEnd(nn.Module):
     A common gain or offset of the whole record cancels out in that GroupNorm; a gain *per lead* does not.
     """
 
-    def __init__(self, leads: int, channels: Sequence[int], kernel: int) -> None:
+    def __init__(self, leads: int, channels: Sequence[int], kernel: int, windows: Sequence[tuple[int, int]] = ()) -> None:
+        """windows: kernel and stride of each stage; none for (kernel, 2) throughout."""
         super().__init__()
         widths = [leads, *channels]
         self.stages = nn.ModuleList(
-            nn.Conv1d(before, after, kernel, stride=2, bias=False) for before, after in zip(widths, channels, strict=False)
+            nn.Conv1d(before, after, size, stride=stride, bias=False)
+            for before, after, (size, stride) in zip(widths, channels, windows or [(kernel, 2)] * len(channels), strict=False)
         )
         self.norm = nn.GroupNorm(channels[0], channels[0])
 
@@ -51,8 +53,10 @@ class ResidualBlock(nn.Module):
 class ResidualFrontEnd(nn.Module):
     """Residual stages with a wider kernel: with few pairs, better than plain strided convolutions under a deep transformer."""
 
-    def __init__(self, leads: int, channels: Sequence[int], kernel: int) -> None:
+    def __init__(self, leads: int, channels: Sequence[int], kernel: int, windows: Sequence[tuple[int, int]] = ()) -> None:
         super().__init__()
+        if windows:
+            raise ValueError("ecg.stem_windows belong to a strided front end")
         if kernel % 2 == 0:
             raise ValueError(f"ecg.stem_kernel {kernel} must be odd for the residual front end")
         widths = [leads, *channels]

@@ -99,5 +99,7 @@ class Fusion(nn.Module):
                 midway = ecg
             # Each looks at the other's state *before* this layer.
             text, ecg = text_layer(text, text_mask, ecg, None), ecg_layer(ecg, None, text, text_mask)
+        if self.midway == -1:
+            midway = ecg
         pair = torch.cat([self.text_pooler(text), self.ecg_pooler(ecg)], dim=1)
         return Fused(text, ecg, midway, pair)

@@ -47,10 +47,15 @@ class DecoderLayer(nn.Module):
 class EcgDecoder(nn.Module):
     """Masked ECG modelling: from the kept tokens on the way through fusion to every token's samples."""
 
+    positions: Tensor | None
+
     def __init__(self, width: int, settings: DecoderSettings, samples_per_token: int, leads: int) -> None:
         super().__init__()
         self.embed = nn.Linear(width, settings.width)
         self.mask_token = nn.Parameter(torch.empty(settings.width))
+        # A table that came with imported weights is kept as it is; None where positions are computed.
+        rows = settings.position_rows
+        self.register_buffer("positions", torch.empty(rows, settings.width) if rows else None)
         self.layers = nn.ModuleList(DecoderLayer(settings) for _ in range(settings.layers))
         self.norm = nn.LayerNorm(settings.width)
         self.predict = nn.Linear(settings.width, samples_per_token * leads)
@@ -59,6 +64,8 @@ class EcgDecoder(nn.Module):
         """The mask token starts small, as every embedding."""
         with torch.no_grad():
             nn.init.normal_(self.mask_token, std=0.02)
+            if self.positions is not None:
+                self.positions.copy_(sinusoids(*self.positions.shape))
 
     def forward(self, states: Tensor, kept: Tensor, tokens: int) -> Tensor:
         """states [B, 1 + K, D] (class token first), kept [B, K] → predicted samples [B, P, samples × leads]."""
@@ -66,10 +73,16 @@ class EcgDecoder(nn.Module):
         filled = self.mask_token.to(states.dtype).expand(states.shape[0], tokens, -1)
         places = kept[..., None].expand(-1, -1, states.shape[2])
         states = torch.cat([states[:, :1], filled.scatter(1, places, states[:, 1:])], dim=1)  # [B, 1 + P, C]
-        states = states + sinusoids(states.shape[1], states.shape[2], states.device).to(states.dtype)
+        states = states + self._positions(states).to(states.dtype)
         for layer in self.layers:
             states = layer(states)
         return self.predict(self.norm(states))[:, 1:]
+
+    def _positions(self, states: Tensor) -> Tensor:
+        """[1 + P, C] for states [B, 1 + P, C]."""
+        if self.positions is None:
+            return sinusoids(states.shape[1], states.shape[2], states.device)
+        return self.positions[: states.shape[1]]
 
 
 class DropoutViews(nn.Module):

@@ -159,7 +159,7 @@ def _embed(
     facts: list[Facts] = []
     for some in _in_parts(given):
         prepared = [processor.record(record, options) for record in some]
-        of_windows = embedder.embed_ecgs(np.concatenate([one.ecg for one in prepared]))
+        of_windows = embedder.embed_prepared(np.concatenate([one.ecg for one in prepared]))
         owner = np.repeat(np.arange(len(prepared)), [len(one.ecg) for one in prepared])
         vectors.append(_mean_direction(of_windows, owner, len(prepared)))
         facts += [one.facts for one in prepared]

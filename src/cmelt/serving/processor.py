@@ -46,7 +46,10 @@ class Facts:
 
 @dataclass(frozen=True)
 class Prepared:
-    """One record as the model takes it: ecg [windows, leads, samples] float32 millivolts, absent leads zero."""
+    """One record as the model takes it: ecg [windows, leads, samples] float32 millivolts, absent leads zero.
+
+    Leads are in the order of the model's channels (`CMeltProcessor.leads`).
+    """
 
     ecg: NDArray[np.float32]
     facts: Facts
@@ -67,6 +70,11 @@ class CMeltProcessor:
     tokenizer: Tokenizer
     aligned: bool = True
     negative_weight: float = 1.0
+
+    @property
+    def leads(self) -> tuple[str, ...]:
+        """Lead names in the order of the model's input channels."""
+        return self.settings.ecg.lead_order or LEADS[: self.settings.ecg.leads]
 
     @property
     def seconds(self) -> float:
@@ -96,7 +104,8 @@ class CMeltProcessor:
         flags = tuple(sorted({flag for one in usable for flag in one.flags} | partly))
         name = record.identifier or record.origin
         facts = Facts(name, len(usable), len(found) - len(usable), missing, flags)
-        return Prepared(np.stack([one.signal[: self.settings.ecg.leads] for one in usable]), facts)
+        channels = [LEADS.index(lead) for lead in self.leads]
+        return Prepared(np.stack([one.signal[channels] for one in usable]), facts)
 
     def texts(self, texts: Sequence[str]) -> TokenBatch:
         """Texts, cleaned as reports are, as word pieces [n, S] with their mask."""

@@ -34,10 +34,33 @@ class PieceTokenizer:
         return {"input_ids": [found.ids for found in self.pieces.encode_batch(list(texts))]}
 
 
-def read_pieces(folder: Path) -> PieceTokenizer:
-    """The tokenizer of a model's folder. Raises ConfigError where it was not saved as `tokenizer.json`."""
+@dataclass(frozen=True)
+class AbsentTokenizer:
+    """Stands where a model has no tokenizer: imported weights may come without. Whoever gives it a text is told so."""
+
+    name_or_path: str
+    pad_token_id: int = 0
+
+    def __call__(self, texts: Sequence[str], **_: Any) -> dict[str, list[list[int]]]:
+        """Raises ConfigError."""
+        remedy = "import it again with --tokenizer: a folder of tokenizer files that fits the weights"
+        raise ConfigError(self.name_or_path, f"has no tokenizer: it embeds ECGs, but cannot read {len(texts)} texts", remedy)
+
+
+def lacks_tokenizer(folder: Path) -> bool:
+    """Whether a model's folder was written without a tokenizer of any kind."""
+    return not any((folder / name).is_file() for name in (_PIECES, _FACTS))
+
+
+def read_pieces(folder: Path) -> PieceTokenizer | AbsentTokenizer:
+    """The tokenizer of a model's folder, or what says that it has none.
+
+    Raises ConfigError where it was not saved as `tokenizer.json`.
+    """
     from tokenizers import Tokenizer
 
+    if lacks_tokenizer(folder):
+        return AbsentTokenizer(str(folder))
     try:
         facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
         pieces = Tokenizer.from_file(str(folder / _PIECES))

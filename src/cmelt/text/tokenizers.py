@@ -22,9 +22,9 @@ from cmelt.errors import ConfigError
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-    from cmelt.text.pieces import PieceTokenizer
+    from cmelt.text.pieces import AbsentTokenizer, PieceTokenizer
 
-    Tokenizer: TypeAlias = PreTrainedTokenizerBase | PieceTokenizer
+    Tokenizer: TypeAlias = PreTrainedTokenizerBase | PieceTokenizer | AbsentTokenizer
 
 # In this order they get the ids 0 to 4.
 SPECIALS = ("<pad>", "</s>", "<unk>", "<mask>", "<cls>")

@@ -50,8 +50,13 @@ Say = Callable[[str], None]
 
 
 def check_store(store: AnyStore, recipe: Recipe) -> None:
-    """Refuse a store that was prepared at another rate, length or lead order than the recipe's model takes."""
+    """Refuse a store that was prepared at another rate, length or lead order than the recipe's model takes.
+
+    Raises StoreError; ConfigError where the recipe wants its leads in an order of its own.
+    """
     ecg = recipe.model.ecg
+    if ecg.lead_order is not None:
+        raise ConfigError("model.ecg.lead_order", "is for imported weights: a store has its leads in one order", "leave it out")
     wanted, found = (ecg.rate, ecg.samples, LEADS[: ecg.leads]), (store.rate, store.samples, store.leads)
     if wanted != found:
         raise StoreError(
