@@ -23,13 +23,17 @@ def ets_loss(ecg: Tensor, text: Tensor, truth: Pairs, scale: Tensor, bias: Tenso
     Returns:
         Scalar.
     """
-    logits = scale * full(ecg) @ full(text).T + bias  # [B, N]
-    sign = torch.where(truth.positive, 1.0, -1.0)
-    losses = -F.logsigmoid(sign * logits) * truth.weight
-    if not balance:
-        return losses.sum(1).mean()
-    return (_mean(losses, truth.weight * truth.positive) + _mean(losses, truth.weight * ~truth.positive)).mean()
+    rows = ets_rows(ecg, text, truth, scale, bias)
+    return (rows / both_kinds(truth).clamp(min=1) if balance else rows).sum() / len(ecg)
 
 
-def _mean(losses: Tensor, weight: Tensor) -> Tensor:
-    return (losses * weight).sum(1) / weight.sum(1).clamp(min=1)
+def ets_rows(ecg: Tensor, text: Tensor, truth: Pairs, scale: Tensor, bias: Tensor) -> Tensor:
+    """The losses of ecg [B, D] against text [M, D], summed over each row's positives and over its negatives: [2, B]."""
+    logits = scale * full(ecg) @ full(text).T + bias  # [B, M]
+    losses = -F.logsigmoid(torch.where(truth.positive, logits, -logits)) * truth.weight
+    return torch.stack([losses.masked_fill(~truth.positive, 0.0).sum(1), losses.masked_fill(truth.positive, 0.0).sum(1)])
+
+
+def both_kinds(truth: Pairs) -> Tensor:
+    """How many positives and how many negatives count in each row, [2, B]."""
+    return torch.stack([(truth.weight * truth.positive).sum(1), (truth.weight * ~truth.positive).sum(1)])

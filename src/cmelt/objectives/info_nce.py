@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cmelt.objectives.across_ranks import mean_across
+from cmelt.objectives.across_ranks import even_share
 from cmelt.objectives.pairs import Pairs
 from cmelt.objectives.precision import full
 
@@ -28,5 +28,4 @@ def info_nce_loss(ecg: Tensor, text: Tensor, truth: Pairs, scale: Tensor) -> Ten
     has_positive = (target.sum(1) > 0).to(logits.dtype)
     log_likelihood = F.log_softmax(logits, dim=1).masked_fill(truth.weight == 0, 0.0)
     losses = -(log_likelihood * target).sum(1) / target.sum(1).clamp(min=1)
-    # Rows with a positive are counted over all processes: averaged over them, the loss is that of the whole batch.
-    return (losses * has_positive).sum() / mean_across(has_positive.sum()).clamp(min=1)
+    return (losses * has_positive).sum() / even_share(has_positive.sum())

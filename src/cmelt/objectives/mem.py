@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from cmelt.objectives.across_ranks import even_share
 from cmelt.objectives.precision import full
 
 EPSILON = 1e-6
@@ -39,4 +40,4 @@ def mem_loss(predicted: Tensor, target: Tensor, kept: Tensor, measured: Tensor) 
     error = (full(predicted) - target).square()
     error = error.unflatten(2, (measured.shape[1], -1)).mean(3)  # [B, P, L]
     weight = (masked[..., None] & measured[:, None]).to(error.dtype)
-    return (error * weight).sum() / weight.sum().clamp(min=1)
+    return (error * weight).sum() / even_share(weight.sum())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
+from cmelt.objectives.across_ranks import even_share
 from cmelt.objectives.precision import full
 
 
@@ -18,6 +19,6 @@ def mlm_loss(logits: Tensor, words: Tensor) -> Tensor:
         Scalar; 0 for a batch in which nothing was masked.
     """
     targets = words[words >= 0]
-    if len(targets) == 0:
-        return logits.sum() * 0.0
-    return F.cross_entropy(full(logits), targets)
+    # Processes have not equally many masked pieces: each one's sum is divided by an even share of all.
+    logits = full(logits)
+    return F.cross_entropy(logits, targets, reduction="sum") / even_share(logits.new_tensor(len(targets)))

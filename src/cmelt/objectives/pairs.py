@@ -12,7 +12,7 @@ from cmelt.objectives.across_ranks import first_row, gather
 
 @dataclass(frozen=True)
 class Pairs:
-    """Truth about every (ECG of this process, report of all processes) pair.
+    """Truth about every (ECG of this process, report) pair, the reports being all processes' or one's.
 
     Attributes:
         positive: [B, N] bool.
@@ -24,7 +24,7 @@ class Pairs:
 
 
 def pairs(own_group: Tensor, text_group: Tensor, identical: str) -> Pairs:
-    """Classify the pairs by the number of the distinct report.
+    """Classify the pairs of this process's ECGs and every process's reports, by the number of the distinct report.
 
     Args:
         own_group: [B] number of the ECG's own report.
@@ -32,14 +32,21 @@ def pairs(own_group: Tensor, text_group: Tensor, identical: str) -> Pairs:
         identical: what a pair off the diagonal with the ECG's own report is: "negative", "ignore" or "positive".
     Another process's diagonal is no positive: only this process's own rows can be.
     """
-    everyone = gather(text_group)
-    same = own_group[:, None] == everyone[None, :]  # [B, N]
-    rows = torch.arange(len(own_group), device=own_group.device)
+    return judged(own_group, gather(text_group), identical, first_row(len(own_group)))
+
+
+def judged(own_group: Tensor, text_group: Tensor, identical: str, diagonal: int | None) -> Pairs:
+    """The same for own_group [B] against any reports, text_group [N].
+
+    diagonal: the column of the first ECG's own place in the batch; None where these are another process's reports.
+    """
+    same = own_group[:, None] == text_group[None, :]  # [B, N]
     own = torch.zeros_like(same)
-    own[rows, first_row(len(own_group)) + rows] = True
-    twin = same & ~own
+    if diagonal is not None:
+        rows = torch.arange(len(own_group), device=own_group.device)
+        own[rows, diagonal + rows] = True
     positive = same & own if identical != "positive" else same
     weight = torch.ones(same.shape, device=same.device)
     if identical == "ignore":
-        weight = weight.masked_fill(twin, 0.0)
+        weight = weight.masked_fill(same & ~own, 0.0)
     return Pairs(positive, weight)

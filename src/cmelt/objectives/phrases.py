@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
+from cmelt.objectives.across_ranks import even_share
 from cmelt.objectives.precision import full
 
 
@@ -17,8 +18,8 @@ def phrases_loss(ecg: Tensor, phrases: Tensor, held: Tensor, counted: Tensor, sc
     With and without are averaged apart: a finding that one record of a batch has weighs as much as one that half of them have.
 
     Args:
-        ecg: [B, D] unit vectors.
-        phrases: [K, D] unit vectors.
+        ecg: [B, D] unit vectors, of this process.
+        phrases: [K, D] unit vectors, the same K phrases in every process.
         held: [B, K] True where the ECG's own report holds the phrase.
         counted: [B, K] False where that says nothing: the phrase is of another archive, whose wording the report does not share.
         scale, bias: scalars.
@@ -33,5 +34,5 @@ def phrases_loss(ecg: Tensor, phrases: Tensor, held: Tensor, counted: Tensor, sc
 
 
 def _mean(losses: Tensor, weight: Tensor) -> Tensor:
-    """Weighted mean over the records, [K]."""
-    return (losses * weight).sum(0) / weight.sum(0).clamp(min=1)
+    """Weighted mean over the records of all processes: this one's part of it, [K]."""
+    return (losses * weight).sum(0) / even_share(weight.sum(0))

@@ -13,7 +13,7 @@ from cmelt.model.cmelt import Outputs
 from cmelt.objectives.across_ranks import gather
 from cmelt.objectives.ecg_alignment import ecg_alignment_loss
 from cmelt.objectives.etm import etm_loss
-from cmelt.objectives.ets import ets_loss
+from cmelt.objectives.ets_ring import Groups, ets_loss_of_all
 from cmelt.objectives.info_nce import info_nce_loss
 from cmelt.objectives.mem import mem_loss, mem_target
 from cmelt.objectives.mlm import mlm_loss
@@ -77,8 +77,8 @@ def _ets(outputs: Outputs, truth: Truth, settings: ObjectiveSettings) -> Tensor:
     ecg, text = _embeddings(outputs)
     if settings.contrast.normalise:
         ecg, text = F.normalize(full(ecg), dim=1), F.normalize(full(text), dim=1)
-    known = pairs(truth.own_group, truth.contrast_group, settings.contrast.identical_reports)
-    return ets_loss(ecg, gather(text), known, outputs.scale, outputs.bias, settings.contrast.balance)
+    groups = Groups(truth.own_group, truth.contrast_group, settings.contrast.identical_reports)
+    return ets_loss_of_all(ecg, text, groups, outputs.scale, outputs.bias, settings.contrast.balance)
 
 
 def _embeddings(outputs: Outputs) -> tuple[Tensor, Tensor]:
@@ -99,7 +99,9 @@ def _phrases(outputs: Outputs, truth: Truth, _: ObjectiveSettings) -> Tensor:
     assert outputs.ecg_embedding is not None and outputs.phrases is not None
     assert truth.phrases_held is not None and truth.phrases_counted is not None
     embedded, scale, bias = outputs.phrases
-    ecg, phrases = F.normalize(full(outputs.ecg_embedding), dim=1), F.normalize(full(embedded), dim=1)
+    ecg, own_share = F.normalize(full(outputs.ecg_embedding), dim=1), F.normalize(full(embedded), dim=1)
+    # Each process has embedded its share of the step's phrases; what was added to make the shares even stands at the end.
+    phrases = gather(own_share)[: truth.phrases_held.shape[1]]
     return phrases_loss(ecg, phrases, truth.phrases_held, truth.phrases_counted, scale, bias)
 
 
