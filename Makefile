@@ -1,6 +1,7 @@
 # make demo      install, simulate ECGs, pre-train, evaluate: a report after a few minutes
 # make test      the quick suite            make test-all   the thorough one too
-# make lint      ruff and mypy              make bench      speed and memory
+# make lint      ruff and mypy              make bench      speed and memory: benchmarks/RESULTS.md
+#                                           (ONLY="quality growth": these; RELEASE=FOLDER: beside the authors' release)
 # make train-small   the bundled model from the data in $CMELT_DATA_DIR (default: ../shared/data), card included: hours on two cores
 #
 # Needs Python 3.11 or newer and make. PYTHON=… chooses another interpreter; TORCH_INDEX=… an index that has torch for your
@@ -15,8 +16,6 @@ OUT ?= demo-output
 CMELT_DATA_DIR ?= ../shared/data
 DATA := $(CMELT_DATA_DIR)
 TRAINED ?= trained
-# fit_quality.py fits the checks' weights and is no benchmark.
-BENCHMARKS := simulation_speed prepare_wfdb prepare_memory store_access quality fingerprint bundled_model
 PYTHON ?= $(shell for python in python3.11 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
@@ -48,7 +47,7 @@ lint: $(INSTALLED)
 	$(BIN)/mypy
 
 bench: $(INSTALLED)
-	@set -e; for name in $(BENCHMARKS); do echo "== benchmarks/$$name.py"; OMP_NUM_THREADS=1 $(BIN)/python "benchmarks/$$name.py"; done
+	$(BIN)/python benchmarks/run_all.py $(if $(RELEASE),--release $(RELEASE)) $(if $(ONLY),--only $(ONLY))
 
 # The bundled model. Fold 9 is validation and fold 10 test: neither is trained on.
 SMALL := $(TRAINED)/small
