@@ -22,6 +22,8 @@ STEMS = {
                            feed_forward=16, position_kernel=16, position_groups=4),
     "residual": EcgSettings(stem="residual", stem_kernel=7, samples=320, stem_channels=(8, 8, 8, 8), width=16, layers=2, heads=2,
                             feed_forward=16, position_kernel=16, position_groups=4, masking="signal"),
+    "resnet1d": EcgSettings(stem="resnet1d", stem_kernel=7, samples=320, stem_channels=(8, 8, 8, 8, 8), width=16, layers=2, heads=2,
+                            feed_forward=16, position_kernel=16, position_groups=4, masking="signal"),
 }  # fmt: skip
 TEXTS = {
     "t5": {"model_type": "t5", "vocab_size": 60, "d_model": 16, "d_kv": 8, "d_ff": 16, "num_layers": 2, "num_heads": 2},
@@ -129,9 +131,19 @@ def test_fault_9_is_there_where_the_release_masks(stem):
     assert (tower(ecg, kept) - tower(changed_where_masked(ecg, kept), kept)).abs().max() > 1e-3
 
 
-def test_a_stem_that_reaches_over_its_tokens_must_mask_in_the_signal():
+@pytest.mark.parametrize("stem", ["residual", "resnet1d"])
+def test_a_stem_that_reaches_over_its_tokens_must_mask_in_the_signal(stem):
     with pytest.raises(ConfigError, match="masking"):
-        tiny_recipe("model.ecg.stem=residual", "model.ecg.stem_kernel=7", "model.ecg.masking=before_position")
+        tiny_recipe(f"model.ecg.stem={stem}", "model.ecg.stem_kernel=7", "model.ecg.masking=before_position")
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("samples", [320, 327, 160])
+def test_a_resnet1d_s_first_stage_keeps_the_rate_and_every_other_halves_it(samples):
+    assert STEMS["resnet1d"].samples_per_token == 16
+    tower = encoder("resnet1d")
+    assert tower(torch.randn(2, 12, samples)).shape == (2, 1 + samples // 16, 16)
+    assert STEMS["resnet1d"].tokens_in(samples) == samples // 16
 
 
 @torch.no_grad()

@@ -21,6 +21,8 @@ from cmelt.training.loop import pretrain
 from tiny_runs import TINY, Notes, apart, losses_of, tiny_recipe, train, weights_of
 
 STEPS, EVERY = TINY["training"]["steps"], TINY["training"]["checkpoint_every"]
+#: Batch norm keeps statistics and a count beside its weights.
+BATCH_NORM = ("training.average=0.9", "model.ecg.stem=resnet1d", "model.ecg.stem_kernel=7", "model.ecg.masking=signal")
 AVERAGED = ("training.average=0.9", "masking.contrast_view=clean", "training.accumulate=2")
 
 
@@ -79,7 +81,7 @@ def test_the_same_seed_gives_the_same_run_and_another_another(undisturbed, tiny_
     assert weights_of(tmp_path / "other") != weights_of(undisturbed())
 
 
-@pytest.mark.parametrize("assignments", [(), AVERAGED], ids=["plain", "averaged"])
+@pytest.mark.parametrize("assignments", [(), AVERAGED, BATCH_NORM], ids=["plain", "averaged", "batch norm, averaged"])
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
 def test_stopped_by_a_signal_it_saves_and_goes_on(name, assignments, undisturbed, tiny_store, tmp_path):
     code = {"SIGTERM": 143, "SIGINT": 130}[name]

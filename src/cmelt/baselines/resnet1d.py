@@ -10,29 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cmelt.model.front_end import BatchNormBlock
+
 WIDTH, HIDDEN = 128, 128
-STEM_KERNEL, KERNELS = 7, (5, 3)
+STEM_KERNEL = 7
 STRIDES = (1, 2, 2)
-
-
-class ResidualBlock(nn.Module):
-    """Two convolutions with batch norm and a shortcut."""
-
-    def __init__(self, width: int, stride: int) -> None:
-        super().__init__()
-        first, second = KERNELS
-        self.first = nn.Conv1d(width, width, first, stride=stride, padding=first // 2, bias=False)
-        self.first_norm = nn.BatchNorm1d(width)
-        self.second = nn.Conv1d(width, width, second, padding=second // 2, bias=False)
-        self.second_norm = nn.BatchNorm1d(width)
-        self.shortcut: nn.Module = nn.Identity()
-        if stride > 1:
-            self.shortcut = nn.Sequential(nn.Conv1d(width, width, 1, stride=stride, bias=False), nn.BatchNorm1d(width))
-
-    def forward(self, states: Tensor) -> Tensor:
-        """[B, C, T] → [B, C, T / stride]."""
-        inner = self.second_norm(self.second(F.relu(self.first_norm(self.first(states)))))
-        return F.relu(inner + self.shortcut(states))
 
 
 class ResNet1d(nn.Module):
@@ -47,7 +29,7 @@ class ResNet1d(nn.Module):
         super().__init__()
         self.stem = nn.Conv1d(leads, width, STEM_KERNEL, padding=STEM_KERNEL // 2, bias=False)
         self.stem_norm = nn.BatchNorm1d(width)
-        self.blocks = nn.Sequential(*(ResidualBlock(width, stride) for stride in STRIDES))
+        self.blocks = nn.Sequential(*(BatchNormBlock(width, width, stride) for stride in STRIDES))
         self.head = nn.Sequential(
             nn.BatchNorm1d(2 * width),
             nn.Dropout(0.25),

@@ -46,7 +46,7 @@ class EcgSettings:
     # The leads in the order of the input channels, where that is not a store's: imported weights have the order that they were
     # trained in. Whatever goes by lead names is put into it.
     lead_order: tuple[Lead, ...] | None = None
-    stem: Literal["strided", "residual"] = "strided"
+    stem: Literal["strided", "residual", "resnet1d"] = "strided"
     stem_channels: tuple[int, ...] = (256, 256, 256, 256)
     stem_kernel: int = 2
     # Kernel and stride of each stage of a strided stem, where they are not (stem_kernel, 2): imported weights may have others.
@@ -92,7 +92,7 @@ class EcgSettings:
     @property
     def samples_per_token(self) -> int:
         """Samples that one token stands for: each stage halves the rate, unless `stem_windows` says otherwise."""
-        return self.samples // max(1, self.tokens) if self.stem_windows else int(2 ** len(self.stem_channels))
+        return self.samples // max(1, self.tokens) if self.stem_windows else int(2**self._halvings)
 
     @property
     def tokens(self) -> int:
@@ -101,9 +101,14 @@ class EcgSettings:
 
     def tokens_in(self, samples: int) -> int:
         """Number of tokens that so many samples give."""
-        for kernel, stride in self.stem_windows or ((2, 2),) * len(self.stem_channels):
+        for kernel, stride in self.stem_windows or ((2, 2),) * self._halvings:
             samples = max(0, (samples - kernel) // stride + 1)
         return samples
+
+    @property
+    def _halvings(self) -> int:
+        """How often the front end halves the rate: once a stage; a resnet1d's first one does not."""
+        return len(self.stem_channels) - (self.stem == "resnet1d")
 
 
 @dataclass(frozen=True)
@@ -166,9 +171,9 @@ class ModelSettings:
             raise ValueError(
                 f"decoder.fusion_layer {self.decoder.fusion_layer} is none of the {self.fusion.layers} fusion layers"
             )
-        if self.ecg.stem == "residual" and self.ecg.masking == "before_position":
+        if self.ecg.stem != "strided" and self.ecg.masking == "before_position":
             # Its kernels reach over the tokens' borders: kept tokens would carry masked samples all the same.
-            raise ValueError("ecg.masking before_position does not hide anything from a residual stem; choose signal")
+            raise ValueError(f"ecg.masking before_position does not hide anything from a {self.ecg.stem} stem; choose signal")
         if self.ecg.tokens < 2:
             raise ValueError(f"ecg.samples {self.ecg.samples} gives fewer than two tokens")
         if 0 < self.decoder.position_rows <= self.ecg.tokens:
@@ -309,6 +314,12 @@ class ObjectiveSettings:
         half does better then (folds 7 and 8, docs/recipe.md).
         """
         return 0.5 if self.phrases > 0 else 1.0
+
+    @property
+    def aligned(self) -> bool:
+        """Whether one of them puts ECGs and texts into one space. Without, nothing relates the two embeddings: zero-shot scores
+        and retrieval are chance, whatever figure they give; what is made of ECG embeddings alone is not concerned."""
+        return bool(self.weights.keys() & CONTRASTIVE)
 
     @property
     def two_views(self) -> bool:

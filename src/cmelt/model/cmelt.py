@@ -15,6 +15,7 @@ from cmelt.model.configuration import CMeltConfig
 from cmelt.model.ecg_encoder import EcgEncoder, PositionalConvolution
 from cmelt.model.fusion import Fused, Fusion
 from cmelt.model.heads import DropoutViews, EcgDecoder, ViewProjection, WordHead
+from cmelt.model.linear import Linear
 from cmelt.model.text_encoder import build_text_encoder, text_config, text_width
 from cmelt.model.towers import Towers
 
@@ -81,13 +82,12 @@ class CMeltModel(Towers, PreTrainedModel):
     """An ECG encoder and a text encoder, joined."""
 
     config: CMeltConfig
-    text_encoder: PreTrainedModel
     config_class = CMeltConfig
     base_model_prefix = ""
     main_input_name = "ecg"
     supports_gradient_checkpointing = True
     _supports_sdpa = True
-    _no_split_modules = ("TransformerLayer", "FusionLayer", "T5Block")
+    _no_split_modules = ("TransformerLayer", "FusionLayer", "T5Block", "_Block")
 
     def __init__(self, config: CMeltConfig) -> None:
         super().__init__(config)
@@ -97,14 +97,24 @@ class CMeltModel(Towers, PreTrainedModel):
         self.fusion = Fusion(width, settings.fusion, settings.decoder.fusion_layer)
         self.word_head = WordHead(width, text.vocab_size)
         self.ecg_decoder = EcgDecoder(width, settings.decoder, ecg.samples_per_token, ecg.leads)
-        self.match_head = nn.Linear(2 * width, 2)
+        self.match_head = Linear(2 * width, 2)
         self.contrast = ContrastScale(contrast.learn_scale_and_bias, contrast.scale, contrast.bias, contrast.temperature)
         self.view_head = _view_head(width, config.objective_settings)
         self.phrase_scale = _phrase_scale(config.objective_settings)
         self.text_frozen = settings.text.frozen
         for part in config.absent:
             setattr(self, part, None)
+        for module in self.text_encoder.modules():
+            module._is_hf_initialized = True  # type: ignore[assignment]  # its weights are drawn already, in its own way
         PreTrainedModel.post_init(self)
+
+    def recompute_everything(self) -> None:
+        """Keep no activations of the layers: all of them are computed twice (gradient checkpointing)."""
+        for part in (self.ecg_encoder, self.fusion, self.text_encoder):
+            if isinstance(part, PreTrainedModel):
+                part.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+            else:
+                part.gradient_checkpointing = True
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -118,7 +128,7 @@ class CMeltModel(Towers, PreTrainedModel):
         elif isinstance(module, nn.LayerNorm | nn.GroupNorm):
             nn.init.ones_(module.weight)
             nn.init.zeros_(module.bias)
-        elif isinstance(module, EcgEncoder | PositionalConvolution | EcgDecoder | ContrastScale | PhraseScale):
+        elif isinstance(module, nn.BatchNorm1d | EcgEncoder | PositionalConvolution | EcgDecoder | ContrastScale | PhraseScale):
             module.reset_parameters()
 
     def train(self, mode: bool = True) -> CMeltModel:

@@ -1,8 +1,10 @@
-"""From millivolts to ECG tokens: two convolutional front ends, each halving the rate once a stage."""
+"""From millivolts to ECG tokens: convolutional front ends."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -23,13 +25,35 @@ class StridedFrontEnd(nn.Module):
             for before, after, (size, stride) in zip(widths, channels, windows or [(kernel, 2)] * len(channels), strict=False)
         )
         self.norm = nn.GroupNorm(channels[0], channels[0])
+        self.windows = [(stage.kernel_size[0], stage.stride[0]) for stage in self.stages]
 
-    def forward(self, ecg: Tensor) -> Tensor:
-        """ecg [B, L, T] in millivolts → [B, P, C]."""
-        for i, stage in enumerate(self.stages):
-            ecg = stage(ecg)
-            ecg = F.gelu(self.norm(ecg) if i == 0 else ecg)
-        return ecg.transpose(1, 2)
+    @property
+    def separate(self) -> bool:
+        """Whether neighbouring tokens share no sample, so that some can be computed without the others."""
+        return all(size == stride for size, stride in self.windows)
+
+    def forward(self, ecg: Tensor, kept: Tensor | None = None) -> Tensor:
+        """ecg [B, L, T] in millivolts → tokens [B, P, C]; of `separate` ones, those at kept [B, K] alone, [B, K, C]."""
+        states = self.stages[0](ecg if kept is None else _stretches(ecg, kept, math.prod(stride for _, stride in self.windows)))
+        states = F.gelu(self.norm(states) if kept is None else self._normal(states, ecg))
+        for stage in self.stages[1:]:
+            states = F.gelu(stage(states))
+        return states.transpose(1, 2)
+
+    def _normal(self, states: Tensor, ecg: Tensor) -> Tensor:
+        """The norm of some of the first stage's states [B, C, N], by mean and variance of all of them over the record.
+
+        The stage is linear, so that both follow from the means and covariances of what it looks at, 24 values at a time: a
+        hundredth of the work of its outputs.
+        """
+        size = self.windows[0][0]
+        seen = ecg[..., : ecg.shape[2] // size * size].unflatten(2, (-1, size)).transpose(2, 3).flatten(1, 2)  # [B, L·size, N']
+        mean = seen.mean(2, keepdim=True)
+        spread = (seen - mean) @ (seen - mean).mT / seen.shape[2]  # [B, L·size, L·size]
+        weight = self.stages[0].weight.flatten(1)  # [C, L·size]
+        variance = ((weight @ spread) * weight).sum(2)  # [B, C]
+        scale = self.norm.weight * (variance + self.norm.eps).rsqrt()
+        return (states - weight @ mean) * scale[..., None] + self.norm.bias[:, None]
 
 
 class ResidualBlock(nn.Module):
@@ -70,7 +94,64 @@ class ResidualFrontEnd(nn.Module):
         return ecg[..., :tokens].transpose(1, 2)
 
 
-FRONT_ENDS: dict[str, type[StridedFrontEnd] | type[ResidualFrontEnd]] = {"strided": StridedFrontEnd, "residual": ResidualFrontEnd}
+class BatchNormBlock(nn.Module):
+    """ResNet1d-wang's residual block (Strodthoff et al. 2020, arXiv 2004.13701): wider kernel first, batch norm, a shortcut."""
+
+    KERNELS = (5, 3)
+
+    def __init__(self, before: int, after: int, stride: int) -> None:
+        super().__init__()
+        first, second = self.KERNELS
+        self.first = nn.Conv1d(before, after, first, stride=stride, padding=first // 2, bias=False)
+        self.first_norm = nn.BatchNorm1d(after)
+        self.second = nn.Conv1d(after, after, second, padding=second // 2, bias=False)
+        self.second_norm = nn.BatchNorm1d(after)
+        self.shortcut: nn.Module = nn.Identity()
+        if stride > 1 or before != after:
+            self.shortcut = nn.Sequential(nn.Conv1d(before, after, 1, stride=stride, bias=False), nn.BatchNorm1d(after))
+
+    def forward(self, states: Tensor) -> Tensor:
+        """[B, C, T] → [B, C', T / stride]."""
+        inner = self.second_norm(self.second(F.relu(self.first_norm(self.first(states)))))
+        return F.relu(inner + self.shortcut(states))
+
+
+class ResNet1dFrontEnd(nn.Module):
+    """ResNet1d-wang's blocks as a stem: a convolution at the full rate, then residual blocks, each at half the rate.
+
+    Batch norm over several processes is each process's own; only the first one's running statistics are kept.
+    """
+
+    def __init__(self, leads: int, channels: Sequence[int], kernel: int, windows: Sequence[tuple[int, int]] = ()) -> None:
+        """channels: of the first convolution, then of every block."""
+        super().__init__()
+        if windows:
+            raise ValueError("ecg.stem_windows belong to a strided front end")
+        if kernel % 2 == 0:
+            raise ValueError(f"ecg.stem_kernel {kernel} must be odd for the resnet1d front end")
+        self.first = nn.Conv1d(leads, channels[0], kernel, padding=kernel // 2, bias=False)
+        self.first_norm = nn.BatchNorm1d(channels[0])
+        self.blocks = nn.ModuleList(BatchNormBlock(a, b, 2) for a, b in pairwise(channels))
+
+    def forward(self, ecg: Tensor) -> Tensor:
+        """ecg [B, L, T] in millivolts → [B, P, C]; a last token that the record does not fill is dropped."""
+        tokens = ecg.shape[2] // 2 ** len(self.blocks)
+        states = F.relu(self.first_norm(self.first(ecg)))
+        for block in self.blocks:
+            states = block(states)
+        return states[..., :tokens].transpose(1, 2)
+
+
+FRONT_ENDS: dict[str, type[StridedFrontEnd] | type[ResidualFrontEnd] | type[ResNet1dFrontEnd]] = {
+    "strided": StridedFrontEnd, "residual": ResidualFrontEnd, "resnet1d": ResNet1dFrontEnd,
+}  # fmt: skip
+
+
+def _stretches(ecg: Tensor, kept: Tensor, samples: int) -> Tensor:
+    """The samples of the kept tokens [B, K] side by side: [B, L, T] → [B, L, K × samples]."""
+    tokens = ecg[..., : ecg.shape[2] // samples * samples].unflatten(2, (-1, samples))
+    places = kept[:, None, :, None].expand(-1, tokens.shape[1], -1, samples)
+    return tokens.gather(2, places).flatten(2)
 
 
 def _groups(channels: int) -> int:

@@ -248,7 +248,10 @@ def _update_average(run: Run) -> None:
     decay = run.recipe.training.average
     with torch.no_grad():
         for name, tensor in distinct_tensors(run.model).items():
-            run.average[name].lerp_(tensor.detach(), 1.0 - decay)
+            if tensor.is_floating_point():
+                run.average[name].lerp_(tensor.detach(), 1.0 - decay)
+            else:  # a count, as batch norm keeps one: there is no mean of it
+                run.average[name].copy_(tensor)
 
 
 def _anyone_stopped(run: Run, interruption: Interruption) -> bool:
