@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch.distributed
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 
 def processes() -> int:
@@ -22,13 +24,8 @@ def gather(rows: Tensor) -> Tensor:
     """
     if processes() == 1:
         return rows
-    if rows.is_floating_point():
-        from torch.distributed.nn.functional import all_gather
-
-        return torch.cat(all_gather(rows.contiguous()))
-    pieces = [torch.empty_like(rows) for _ in range(processes())]
-    torch.distributed.all_gather(pieces, rows.contiguous())
-    return torch.cat(pieces)
+    gathered: Tensor = _Gather.apply(rows)
+    return gathered
 
 
 def first_row(rows: int) -> int:
@@ -47,6 +44,23 @@ def even_share(count: Tensor) -> Tensor:
     total = count.detach().clone()
     torch.distributed.all_reduce(total)
     return total.clamp(min=1) / processes()
+
+
+class _Gather(torch.autograd.Function):
+    @staticmethod
+    def forward(_: Any, rows: Tensor) -> Tensor:
+        pieces = [torch.empty_like(rows, memory_format=torch.contiguous_format) for _ in range(processes())]
+        torch.distributed.all_gather(pieces, rows.contiguous())
+        return torch.cat(pieces)
+
+    @staticmethod
+    @once_differentiable
+    def backward(_: Any, gradient: Tensor) -> Tensor:
+        # Every process has found a gradient of every row: each row's go to the process that it came from, and are added there.
+        gradient = gradient.contiguous()
+        found = torch.empty_like(gradient)
+        torch.distributed.all_to_all_single(found, gradient)
+        return found.unflatten(0, (processes(), -1)).sum(0)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from cmelt.objectives.across_ranks import gather, pass_on, processes
+from cmelt.objectives.across_ranks import Passing, gather, pass_on, processes
 from cmelt.objectives.ets import both_kinds, ets_loss, ets_rows
 from cmelt.objectives.pairs import Pairs, judged, pairs
 from cmelt.objectives.precision import full
@@ -77,6 +77,7 @@ class _Ring(torch.autograd.Function):
         rank, size = torch.distributed.get_rank(), processes()
         coming = pass_on(text.detach())  # the next block travels while one is judged
         loss, (of_ecg, at_home, of_scale, of_bias) = _judge(ecg, text, scale, bias, truth_of(rank), divisor)
+        returning: Passing | None = None
         for hop in range(1, size):
             visitors = coming.arrived()
             if hop < size - 1:
@@ -84,7 +85,8 @@ class _Ring(torch.autograd.Function):
             part, found = _judge(ecg, visitors, scale, bias, truth_of((rank - hop) % size), divisor)
             loss, of_ecg, of_scale, of_bias = loss + part, of_ecg + found[0], of_scale + found[2], of_bias + found[3]
             # A block's gradient follows one hop behind it, and reaches home after as many hops as the block made, and one.
-            returning = pass_on(found[1] if hop == 1 else returning.arrived() + found[1])
+            returning = pass_on(found[1] if returning is None else returning.arrived() + found[1])
+        assert returning is not None  # there are several processes
         ctx.save_for_backward(of_ecg, at_home + returning.arrived(), of_scale, of_bias)
         return loss
 
