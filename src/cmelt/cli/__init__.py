@@ -24,6 +24,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "pretrain": ("cmelt.cli.pretrain", "Pre-train the two encoders on a store."),
     "evaluate": ("cmelt.cli.evaluate", "Measure a model: zero-shot, probes, intervals, controls."),
     "finetune": ("cmelt.cli.finetune", "Train the ECG encoder on labels, with 12 leads down to 1, beside its controls."),
+    "import-dbeta": ("cmelt.cli.import_dbeta", "Make a model of the authors' published weights."),
+    "export": ("cmelt.cli.export", "Write a model in a form that others read."),
     "study": ("cmelt.cli.study", "Compare models: train each on the same pairs, measure all on the same records."),
     "demo": ("cmelt.cli.demo", "The whole chain on simulated ECGs, in minutes."),
 }
