@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cmelt.batches.masks import NOT_MASKED, keep_leads, keep_tokens, mask_pieces, rows_to_replace
+from cmelt.records.record import LEAD_SETS, LEADS
 
 MASK, VOCABULARY = 3, 500
 
@@ -71,6 +72,18 @@ def test_each_lead_is_hidden_with_its_probability_and_one_is_always_left():
     only[:, 4] = True
     assert keep_leads(only, 0.9, np.random.default_rng(1))[:, 4].all()
     assert keep_leads(measured, 0.0, np.random.default_rng(2)).all()
+
+
+def test_a_share_of_the_records_shows_one_of_the_usual_reduced_lead_sets():
+    measured = np.ones((6000, 12), dtype=bool)
+    kept = keep_leads(measured, 0.0, np.random.default_rng(0), sets=0.5)
+    shown, times = np.unique(kept, axis=0, return_counts=True)
+    assert {tuple(np.array(LEADS)[row]) for row in shown} == {LEADS, *(names for names in LEAD_SETS.values() if names)}
+    whole = times[shown.all(1)][0]
+    assert whole == pytest.approx(3000, abs=200) and (np.abs(times[~shown.all(1)] - 600) < 120).all()
+    only = np.zeros((500, 12), dtype=bool)
+    only[:, 11] = True
+    assert (keep_leads(only, 0.0, np.random.default_rng(1), sets=1.0) & only).any(1).all()
 
 
 def test_half_of_the_rows_get_a_negative_on_average():

@@ -5,11 +5,15 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from cmelt.records.record import LEAD_SETS, LEADS
+
 Integers = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
 #: What is predicted nowhere; cross-entropy's own sign for it.
 NOT_MASKED = -100
+#: [sets, 12] True where a reduced lead set has the lead.
+_REDUCED: Flags = np.array([[lead in names for lead in LEADS] for names in LEAD_SETS.values() if names])
 
 
 def mask_pieces(
@@ -25,8 +29,8 @@ def mask_pieces(
     """
     lottery = np.where(maskable, rng.random(pieces.shape), 2.0)
     count = np.maximum(1, np.round(share * maskable.sum(1))).astype(int)
-    rank = lottery.argsort(1).argsort(1)
-    chosen = (rank < count[:, None]) & maskable
+    last = np.take_along_axis(np.sort(lottery, axis=1), count[:, None] - 1, axis=1)  # of the winners
+    chosen = (lottery <= last) & maskable
     fate = rng.random(pieces.shape)
     hidden = np.where(chosen & (fate < 0.8), mask_id, pieces)
     randomised = chosen & (fate >= 0.8) & (fate < 0.9)
@@ -37,15 +41,20 @@ def mask_pieces(
 def keep_tokens(batch: int, tokens: int, share: float, rng: np.random.Generator) -> Integers:
     """Indices of the ECG tokens that stay visible: `int(share × tokens)` of them, uniformly drawn, ascending. [B, K]."""
     count = max(1, int(tokens * share))
-    return np.sort(rng.random((batch, tokens)).argsort(1)[:, :count], axis=1)
+    winners = np.argpartition(rng.random((batch, tokens)), count - 1, axis=1)[:, :count]
+    return np.sort(winners, axis=1)
 
 
-def keep_leads(measured: Flags, drop: float, rng: np.random.Generator) -> Flags:
-    """Random lead masking: True where a lead stays. measured [B, L]; each lead drops out with probability `drop`.
+def keep_leads(measured: Flags, drop: float, rng: np.random.Generator, sets: float = 0.0) -> Flags:
+    """Random lead masking: True where a lead stays. measured [B, 12]; each lead drops out with probability `drop`.
 
+    sets: share of the records that show one of the reduced lead sets instead (`LEAD_SETS`), each as often as another.
     A record keeps at least one measured lead: of nothing, nothing can be learned.
     """
     keep = rng.random(measured.shape) >= drop
+    if sets > 0:
+        reduced = rng.random(len(measured)) < sets
+        keep[reduced] = _REDUCED[rng.integers(len(_REDUCED), size=int(reduced.sum()))]
     blind = ~(keep & measured).any(1)
     rescued = np.where(measured, rng.random(measured.shape), -1.0).argmax(1)
     keep[blind, rescued[blind]] = True
@@ -58,10 +67,10 @@ def others_of_batch(own: Integers, replaced: Integers, rng: np.random.Generator)
     own [B]; a row keeps its own number where the whole batch has one report.
     """
     found = own[replaced].copy()
-    for i, row in enumerate(replaced):
-        others = np.flatnonzero(own != own[row])
-        if others.size:
-            found[i] = own[others[rng.integers(others.size)]]
+    other = own != found[:, None]  # [R, B]
+    able = np.flatnonzero(other.any(1))
+    drawn = rng.integers(other[able].sum(1))
+    found[able] = own[(other[able].cumsum(1) > drawn[:, None]).argmax(1)]
     return found
 
 

@@ -189,6 +189,8 @@ class MaskingSettings:
     ecg_keep: float = 0.25
     text_share: float = 0.25
     lead_drop: float = 0.5
+    # Share of the records that show a usual reduced set of leads (I alone, I and II, … the limb leads) instead.
+    lead_sets: float = 0.0
     # The view that the contrastive objectives see: the masked one (as published), or a second, unmasked pass.
     contrast_view: Literal["masked", "clean"] = "masked"
 
@@ -196,6 +198,7 @@ class MaskingSettings:
         _within("ecg_keep", self.ecg_keep, 0 < self.ecg_keep <= 1)
         _within("text_share", self.text_share, 0 <= self.text_share <= 1)
         _within("lead_drop", self.lead_drop, 0 <= self.lead_drop < 1)
+        _within("lead_sets", self.lead_sets, 0 <= self.lead_sets <= 1)
 
 
 @dataclass(frozen=True)
@@ -372,6 +375,8 @@ class TrainingSettings:
     steps: int | None = None
     epochs: float | None = None
     precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
+    # How several processes share the work: each with the whole model (ddp, which auto is), or with its share of it (fsdp).
+    strategy: Literal["auto", "ddp", "fsdp"] = "auto"
     compile: bool = False
     gradient_checkpointing: bool = False
     # Exponential moving average of the weights; the averaged ones are what a run hands on. 0 switches it off.

@@ -18,6 +18,16 @@ Signal = NDArray[np.float32]
 LEADS: tuple[str, ...] = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
 LIMB_LEADS: tuple[str, ...] = LEADS[:6]
 
+#: Lead sets of the PhysioNet/CinC Challenge 2021, by their number; 12 is every lead there is.
+LEAD_SETS: dict[int, tuple[str, ...]] = {
+    12: (),
+    6: LIMB_LEADS,
+    4: ("I", "II", "III", "V2"),
+    3: ("I", "II", "V2"),
+    2: ("I", "II"),
+    1: ("I",),
+}
+
 #: Names of a device's own measurements: beats a minute, milliseconds, degrees.
 MEASUREMENTS: tuple[str, ...] = (
     "heart_rate_bpm", "p_ms", "pr_ms", "qrs_ms", "qt_ms", "qtc_ms", "p_axis_deg", "qrs_axis_deg", "t_axis_deg",
