@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from cmelt.errors import ConfigError
-from cmelt.negatives import build_table, candidates, draw
+from cmelt.negatives import build_table, candidates, draw, save_table
 
 
 def unit_vectors(count: int, dims: int = 16, seed: int = 0) -> np.ndarray:
@@ -97,10 +100,95 @@ def test_the_same_seed_gives_the_same_table_however_the_work_is_cut(options: dic
         assert (whole.candidates != other.candidates).any()
 
 
-def test_a_block_of_similarities_stays_within_the_stated_memory() -> None:
-    for rows_bytes in (4 * 180_000, 8 * 65, 10**10):
-        longest = max(block.stop - block.start for block in candidates._blocks(5000, rows_bytes))
-        assert longest == 1 or longest * rows_bytes <= candidates.BLOCK_BYTES
+@pytest.mark.parametrize("options", [{}, {"band": (0.25, 0.95)}, {"band": (0.25, 0.95), "counts": True}])
+def test_memory_stays_within_what_is_stated(options: dict, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(candidates, "BLOCK_BYTES", 2**19)
+    monkeypatch.setattr(candidates, "POOL", 1024)
+    embeddings = unit_vectors(3000)
+    if "counts" in options:
+        options = {**options, "counts": np.arange(1, 3001)}
+    tracemalloc.start()
+    table = build_table(embeddings, candidates=16, **options)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    # Two blocks, the table, the embeddings once more and the weights: nothing of the size of all similarities (36 MB).
+    assert peak < 3 * candidates.BLOCK_BYTES + 2 * table.candidates.nbytes + 2 * embeddings.nbytes
+
+
+def test_the_search_of_a_gpu_finds_what_a_slow_search_finds() -> None:
+    embeddings = unit_vectors(300)
+    found = candidates.farthest(embeddings, 20, device="cpu:0")  # torch's search, on a device that every machine has
+    np.testing.assert_array_equal(found, np.argsort(-np.nan_to_num(slow_ranks(embeddings), nan=-1), axis=1)[:, :20])
+
+
+def pooled(monkeypatch: pytest.MonkeyPatch, pool: int, **options: object) -> tuple[np.ndarray, np.ndarray]:
+    """A table of 1,500 reports whose ranks are estimated from `pool` others, and the exact ranks of what was chosen."""
+    monkeypatch.setattr(candidates, "POOL", pool)
+    monkeypatch.setattr(candidates, "SHARING", 100)
+    embeddings = unit_vectors(1500)
+    table = build_table(embeddings, candidates=32, **options)
+    similarity = embeddings.astype(np.float64) @ embeddings.astype(np.float64).T
+    np.fill_diagonal(similarity, np.inf)
+    ranks = 1 - np.argsort(np.argsort(similarity, axis=1), axis=1) / 1498
+    return table.candidates, np.take_along_axis(ranks, table.candidates.astype(np.int64), axis=1)
+
+
+@pytest.mark.parametrize("counted", [False, True])
+@pytest.mark.parametrize("band", [(0.25, 0.95), (0.6, 0.8)])
+def test_estimated_ranks_keep_to_the_band_as_exact_ones_do(
+    band: tuple[float, float], counted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = np.random.default_rng(3).integers(1, 4, 1500) if counted else None
+    _, ranks = pooled(monkeypatch, 640, band=band, counts=counts)
+    for end, outside in ((band[0], band[0] - ranks), (band[1], ranks - band[1])):
+        error = np.sqrt(end * (1 - end) / 640)  # of one report's estimate
+        assert outside.max() < 4.5 * error + 1 / 640
+        # Only what lies between a wrong end and the true one is outside: half of the reports, by 0.8 errors in the mean.
+        assert (outside > 0).mean() < error / (band[1] - band[0])
+    np.testing.assert_allclose(
+        np.quantile(ranks, [0.1, 0.5, 0.9]), band[0] + np.array([0.1, 0.5, 0.9]) * np.ptp(band), atol=0.012
+    )
+
+
+def test_pools_change_so_that_every_report_gets_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen, _ = pooled(monkeypatch, 256, band=(0.0, 1.0))
+    assert len(np.unique(chosen)) == 1500
+    assert not (chosen == np.arange(1500)[:, None]).any()
+    assert all(len(set(row)) == 32 for row in chosen.tolist())
+
+
+def test_a_narrow_band_gets_a_larger_pool(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen, ranks = pooled(monkeypatch, 64, band=(0.85, 0.95))  # 4 · 32 / 0.1 = 1,280 of 1,500
+    assert np.mean([len(set(row)) for row in chosen.tolist()]) == 32
+    assert (np.abs(ranks - 0.9) < 0.08).all()
+
+
+def test_counts_weigh_in_a_pool_as_among_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts = np.ones(1500)
+    counts[7] = 300  # a sixth of the records have this report
+    chosen, _ = pooled(monkeypatch, 256, band=(0.0, 1.0), counts=counts)
+    share = (chosen == 7).mean(axis=1)
+    assert abs(share.mean() - 300 / 1799) < 0.01
+    assert (np.delete(share, 7) > 0).mean() > 0.95  # for every report, not only for those whose pool it is in
+
+
+@pytest.mark.parametrize("options", [{}, {"band": (0.2, 0.9)}])
+def test_progress_goes_up_to_all_reports(options: dict, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(candidates, "BLOCK_BYTES", 4000)
+    told: list[tuple[int, int]] = []
+    build_table(unit_vectors(90), candidates=8, progress=lambda done, total: told.append((done, total)), **options)
+    assert len(told) > 1
+    assert told == sorted(told)
+    assert told[-1] == (90, 90)
+
+
+def test_an_interrupted_table_leaves_nothing(tmp_path: Path) -> None:
+    def interrupt(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        save_table(build_table(unit_vectors(30), progress=interrupt), tmp_path / "negatives", ["report"] * 30)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("options", [{"strategy": "random"}, {"band": (0.0, 1.0)}])

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from cmelt.errors import ConfigError
+from cmelt.negatives.candidates import Progress
 from cmelt.text import encode, load_tokenizer
 
 # n texts in, [n, d] vectors out, in the order of the texts; what a text's vector is must not depend on its neighbours.
 Encoder = Callable[[list[str]], np.ndarray]
-Progress = Callable[[int, int], None]
 
 
 def embed_distinct(reports: Sequence[str], encode: Encoder, batch: int = 64, progress: Progress | None = None) -> np.ndarray:
@@ -75,10 +75,13 @@ def lsa_encoder(reports: Sequence[str], dims: int = 128, seed: int = 0) -> Encod
     return embed
 
 
-def hf_encoder(name_or_path: str | Path, *, max_tokens: int = 256, device: str = "cpu") -> Encoder:
+def hf_encoder(name_or_path: str | Path, *, max_tokens: int = 256, device: str | None = None) -> Encoder:
     """A Hugging Face encoder; a report's vector is the mean over its own tokens, padding neither attended to nor averaged.
 
     Of an encoder-decoder (T5, Flan-T5) only the encoder is loaded.
+
+    Args:
+        device: where it runs; None means a GPU where there is one.
 
     Raises:
         ConfigError: the model is neither on this machine nor to be had from the hub.
@@ -86,6 +89,7 @@ def hf_encoder(name_or_path: str | Path, *, max_tokens: int = 256, device: str =
     import torch
     from transformers import AutoConfig, AutoModel, AutoModelForTextEncoding
 
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     tokenizer = load_tokenizer(name_or_path)
     try:
         config = AutoConfig.from_pretrained(str(name_or_path))

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from cmelt.errors import ConfigError, StoreError
-from cmelt.negatives.candidates import anywhere, banded, farthest
+from cmelt.negatives.candidates import Progress, anywhere, banded, farthest
 from cmelt.publishing import published, verify
 
 Strategy = Literal["farthest", "band", "random"]
@@ -44,6 +44,8 @@ def build_table(
     band: tuple[float, float] | None = None,
     seed: int = 0,
     counts: np.ndarray | None = None,
+    device: str | None = None,
+    progress: Progress | None = None,
 ) -> NegativeTable:
     """Choose each distinct report's candidate negatives.
 
@@ -55,6 +57,9 @@ def build_table(
         seed: the same seed and embeddings give the same table.
         counts: integers [N], how many records carry each report. Given, "band" and "random" draw in proportion to it: a report
             is then a negative about as often as it is a true report, and its frequency gives little away.
+        device: where the farthest are searched: "cpu", "cuda" …; None means a GPU where there is one. A GPU may order reports
+            whose cosines agree to 1e-6 differently. The other strategies are quick on a CPU.
+        progress: called while the table is worked out, with (reports done, N). Nothing is kept of a table that is interrupted.
 
     Raises:
         ConfigError: fewer than two distinct reports, a band outside 0 … 1, a strategy that does not exist.
@@ -65,11 +70,11 @@ def build_table(
     weights = None if counts is None else np.asarray(counts, dtype=np.float64)
     vectors = np.ascontiguousarray(embeddings, dtype=np.float32)
     if strategy == "farthest":
-        return NegativeTable(farthest(vectors, candidates), strategy, None, seed)
+        return NegativeTable(farthest(vectors, candidates, device or _fastest_device(), progress), strategy, None, seed)
     if strategy == "random":
         return NegativeTable(anywhere(total, candidates, seed, weights), strategy, None, seed)
     assert band is not None
-    return NegativeTable(banded(vectors, candidates, band, seed, weights), strategy, band, seed)
+    return NegativeTable(banded(vectors, candidates, band, seed, weights, progress), strategy, band, seed)
 
 
 def draw(table: NegativeTable, groups: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -105,6 +110,13 @@ def load_table(folder: Path, distinct: Sequence[str]) -> NegativeTable:
     candidates = np.load(folder / ARRAY, allow_pickle=False)
     band = None if manifest["band"] is None else (float(manifest["band"][0]), float(manifest["band"][1]))
     return NegativeTable(candidates, manifest["strategy"], band, int(manifest["seed"]))
+
+
+def _fastest_device() -> str:
+    """A GPU where there is one. Torch is imported here, since the rest of the room does without."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _check(total: int, strategy: str, candidates: int, band: tuple[float, float] | None, counts: np.ndarray | None) -> None:
