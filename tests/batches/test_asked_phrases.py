@@ -29,8 +29,9 @@ def corpus() -> Corpus:
 def test_asked_phrases_are_held_by_some_and_not_by_all():
     pairs, book = corpus(), phrase_book(corpus(), SETTINGS)
     chosen = np.array([0, 3, 4, 6, 9])
-    texts, held, counted = book.ask(pairs.group[chosen], pairs.store[chosen], 50, np.random.default_rng(0))
-    assert {"left bundle branch block", "normal ecg", "vorhofflimmern", "sinusrhythmus"} == set(texts)
+    asked, held, counted = book.ask(pairs.group[chosen], pairs.store[chosen], 50, np.random.default_rng(0))
+    texts = {book.phrases.texts[phrase] for phrase in asked}
+    assert texts == {"left bundle branch block", "normal ecg", "vorhofflimmern", "sinusrhythmus"}
     assert (held & counted).any(0).all()
     assert (~held & counted).any(0).all()
 
@@ -38,16 +39,31 @@ def test_asked_phrases_are_held_by_some_and_not_by_all():
 def test_a_phrase_is_asked_of_its_own_archive_alone():
     pairs, book = corpus(), phrase_book(corpus(), SETTINGS)
     chosen = np.array([0, 3, 6, 9])
-    texts, _, counted = book.ask(pairs.group[chosen], pairs.store[chosen], 50, np.random.default_rng(0))
-    told = dict(zip(texts, counted.T.tolist(), strict=True))
+    asked, _, counted = book.ask(pairs.group[chosen], pairs.store[chosen], 50, np.random.default_rng(0))
+    told = dict(zip([book.phrases.texts[phrase] for phrase in asked], counted.T.tolist(), strict=True))
     assert told["vorhofflimmern"] == [False, False, True, True]
     assert told["normal ecg"] == [True, True, False, False]
+
+
+@pytest.mark.parametrize("records", [1, 2, 5, 12])
+def test_what_is_asked_is_found_by_looking_at_every_phrase_and_every_record(records):
+    pairs, book = corpus(), phrase_book(corpus(), SETTINGS)
+    for seed in range(20):
+        chosen = np.random.default_rng(seed).permutation(12)[:records]
+        groups, stores = pairs.group[chosen], pairs.store[chosen]
+        has, may = book.phrases.in_reports(groups), book.home[:, None] == stores  # [P, B]
+        told = (has & may).any(1) & (~has & may).any(1)
+        able = np.flatnonzero(told) if told.any() else np.arange(len(told))
+        slow = np.random.default_rng(seed).permutation(able)[:3]
+        asked, held, counted = book.ask(groups, stores, 3, np.random.default_rng(seed))
+        assert asked.tolist() == slow.tolist()
+        assert np.array_equal(held, has[slow].T) and np.array_equal(counted, may[slow].T)
 
 
 def test_no_more_are_drawn_than_asked_for_and_the_draw_is_a_function_of_the_generator():
     pairs, book = corpus(), phrase_book(corpus(), SETTINGS)
     draws = [book.ask(pairs.group, pairs.store, 2, np.random.default_rng(5))[0] for _ in range(2)]
-    assert draws[0] == draws[1]
+    assert draws[0].tolist() == draws[1].tolist()
     assert len(draws[0]) == 2
 
 

@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from cmelt.batches.batch import AskedPhrases, Batch, EcgView
 from cmelt.batches.corpus import Corpus
 from cmelt.batches.masks import keep_leads, keep_tokens, mask_pieces, others_of_batch, rows_to_replace
 from cmelt.batches.phrases import PhraseBook
 from cmelt.batches.seeds import generator, torch_seed
+from cmelt.batches.signal_memory import SignalMemory
 from cmelt.config.settings import CONTRASTIVE, Recipe
 from cmelt.negatives import NegativeTable, draw
 from cmelt.store import AnyStore
-from cmelt.text import encode, mask_token_id, maskable, shuffle_sentences
+from cmelt.text import TokenBatch, TokenTable, encode, mask_token_id, maskable, shuffle_sentences, token_table
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from transformers import PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True)
 class Batches:
-    """Makes the batches of one process. `rank` of `world` processes takes its slice of every step's pairs."""
+    """Makes the batches of one process. `rank` of `world` processes takes its slice of every step's pairs.
+
+    Several threads may ask for batches at once. With `pinned` their tensors lie in memory that a GPU copies from by itself.
+    """
 
     store: AnyStore
     corpus: Corpus
@@ -35,42 +43,76 @@ class Batches:
     rank: int = 0
     world: int = 1
     phrases: PhraseBook | None = None
+    pinned: bool = False
+    # A tokenizer changes its own settings while it works: one thread at a time.
+    _tokenizing: Lock = field(default_factory=Lock, init=False, repr=False, compare=False)
 
     def batch(self, step: int) -> Batch:
         """The batch of this process at micro-step `step`."""
         recipe, size = self.recipe, self.recipe.training.batch
-        chosen = self.corpus.drawn(size * self.world, step, recipe.seed)[self.rank * size : (self.rank + 1) * size]
+        everyone, here = self.corpus.drawn(size * self.world, step, recipe.seed), slice(self.rank * size, (self.rank + 1) * size)
+        chosen = everyone[here]
         own = self.corpus.group[chosen]
         fused = self._put_negatives_in(own, step)
-        tokens, text_mask = self._texts(fused, step)
+        texts = self._texts(fused, step)
+        mask_id, may_be_hidden = self._maskable
         hidden, words = mask_pieces(
-            tokens,
-            maskable(self.tokenizer, tokens) & text_mask,
+            texts.ids,
+            may_be_hidden[texts.ids] & texts.mask,
             recipe.masking.text_share,
-            mask_token_id(self.tokenizer),
-            len(self.tokenizer),
+            mask_id,
+            len(may_be_hidden),
             self._rng("words", step),
         )
         clean_needed = recipe.masking.contrast_view == "clean" and recipe.objectives.weights.keys() & CONTRASTIVE
-        clean = self._texts(own, step) if clean_needed else (None, None)
+        clean = self._texts(own, step) if clean_needed else None
         rows, measured = self.corpus.rows[chosen], self.corpus.measured[chosen]
         seen_tokens = recipe.seen_samples // recipe.model.ecg.samples_per_token
-        return Batch(
+        batch = Batch(
             shown=self._shown(rows, measured, step, ""),
             measured=torch.from_numpy(measured),
             kept=torch.from_numpy(keep_tokens(size, seen_tokens, recipe.masking.ecg_keep, self._rng("ecg tokens", step))),
             tokens=torch.from_numpy(hidden),
-            text_mask=torch.from_numpy(text_mask),
+            text_mask=torch.from_numpy(texts.mask),
             words=torch.from_numpy(words),
-            clean_tokens=None if clean[0] is None else torch.from_numpy(clean[0]),
-            clean_text_mask=None if clean[1] is None else torch.from_numpy(clean[1]),
+            clean_tokens=None if clean is None else torch.from_numpy(clean.ids),
+            clean_text_mask=None if clean is None else torch.from_numpy(clean.mask),
             own_group=torch.from_numpy(own),
             text_group=torch.from_numpy(fused),
-            records=tuple(self.store.index["record"].iloc[rows]),
+            records=tuple(self._records.take(rows).to_pylist()),
             millivolts_per_step=self.store.microvolts_per_step / 1000.0,
             second=self._shown(rows, measured, step, " of the second view") if recipe.objectives.two_views else None,
-            phrases=self._asked(own, self.corpus.store[chosen], step),
+            phrases=self._asked(everyone, here, step),
         )
+        return batch.pinned() if self.pinned else batch
+
+    @cached_property
+    def _records(self) -> pa.Array:
+        """The names of the store's records."""
+        import pyarrow as pa
+
+        names = pa.array(self.store.index["record"])
+        return names.combine_chunks() if isinstance(names, pa.ChunkedArray) else names
+
+    @cached_property
+    def _memory(self) -> SignalMemory:
+        return SignalMemory((self.recipe.training.batch, len(self.store.leads), self.recipe.seen_samples), self.pinned)
+
+    @cached_property
+    def _maskable(self) -> tuple[int, NDArray[np.bool_]]:
+        """The id that stands in for a masked piece, and which ids of the vocabulary [V] may be hidden."""
+        return mask_token_id(self.tokenizer), maskable(self.tokenizer, np.arange(len(self.tokenizer)))
+
+    @cached_property
+    def _reports(self) -> TokenTable:
+        """Every distinct report, tokenised."""
+        return token_table(self.tokenizer, self.corpus.distinct, self.recipe.model.text.max_tokens)
+
+    @cached_property
+    def _phrases(self) -> TokenTable:
+        """Every phrase, tokenised."""
+        assert self.phrases is not None
+        return token_table(self.tokenizer, self.phrases.phrases.texts, self.recipe.model.text.max_tokens)
 
     def _rng(self, purpose: str, step: int) -> np.random.Generator:
         return generator(self.recipe.seed, purpose, step, self.rank)
@@ -94,48 +136,56 @@ class Batches:
         gain = np.exp(recipe.augmentation.gain * change.standard_normal(size)).astype(np.float32)
         noise = (recipe.augmentation.noise_mv * change.random(size)).astype(np.float32)
         return EcgView(
-            signal=torch.from_numpy(signal),
+            signal=signal,
             gain=torch.from_numpy(gain),
             noise=torch.from_numpy(noise),
-            leads_kept=torch.from_numpy(keep_leads(measured, recipe.masking.lead_drop, self._rng(f"leads{which}", step))),
-            noise_seed=torch_seed(recipe.seed, f"noise{which}", step, self.rank),
+            leads_kept=torch.from_numpy(self._leads(measured, f"leads{which}", step)),
+            noise_seed=torch_seed(recipe.seed, f"noise{which}", step, self.rank) if recipe.augmentation.noise_mv else None,
         )
 
-    def _asked(self, own: NDArray[np.int64], stores: NDArray[np.int64], step: int) -> AskedPhrases | None:
-        """Phrases that are asked of the records whose reports have these numbers."""
+    def _leads(self, measured: NDArray[np.bool_], purpose: str, step: int) -> NDArray[np.bool_]:
+        """Leads that are shown [B, L]."""
+        masking = self.recipe.masking
+        return keep_leads(measured, masking.lead_drop, self._rng(purpose, step), masking.lead_sets)
+
+    def _asked(self, everyone: NDArray[np.int64], here: slice, step: int) -> AskedPhrases | None:
+        """Phrases that are asked of everyone's pairs, of which this process has those `here`; it embeds an even share of them.
+
+        The last shares are filled up with the first phrases once more, which the objective leaves out.
+        """
         if self.phrases is None:
             return None
-        drawn = self.recipe.objectives.phrase.drawn
-        texts, held, counted = self.phrases.ask(own, stores, drawn, self._rng("phrases", step))
-        encoded = encode(self.tokenizer, texts, self.recipe.model.text.max_tokens)
-        ids, mask = torch.from_numpy(encoded.ids), torch.from_numpy(encoded.mask)
-        return AskedPhrases(ids, mask, torch.from_numpy(held), torch.from_numpy(counted))
+        # Every process draws the same.
+        rng, drawn = generator(self.recipe.seed, "phrases", step, 0), self.recipe.objectives.phrase.drawn
+        chosen, held, counted = self.phrases.ask(self.corpus.group[everyone], self.corpus.store[everyone], drawn, rng)
+        held, counted, share = held[here], counted[here], -(-len(chosen) // self.world)
+        chosen = chosen[np.arange(self.rank * share, (self.rank + 1) * share) % len(chosen)]
+        with self._tokenizing:
+            table = self._phrases
+        texts = table.rows(chosen)
+        return AskedPhrases(*(torch.from_numpy(part) for part in (texts.ids, texts.mask, held, counted)))
 
-    def _texts(self, groups: NDArray[np.int64], step: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    def _texts(self, groups: NDArray[np.int64], step: int) -> TokenBatch:
         """The reports of these numbers as word pieces [B, S] and mask [B, S]."""
         change = self.recipe.augmentation
-        texts = [self.corpus.distinct[group] for group in groups]
-        if change.shuffle_sentences or change.drop_sentences:
-            rng = self._rng("sentences", step)
-            texts = [shuffle_sentences(text, rng, change.drop_sentences) for text in texts]
-        encoded = encode(self.tokenizer, texts, self.recipe.model.text.max_tokens)
-        return encoded.ids, encoded.mask
+        if not (change.shuffle_sentences or change.drop_sentences):
+            with self._tokenizing:
+                table = self._reports
+            return table.rows(groups)
+        rng = self._rng("sentences", step)
+        texts = [shuffle_sentences(self.corpus.distinct[group], rng, change.drop_sentences) for group in groups.tolist()]
+        with self._tokenizing:
+            return encode(self.tokenizer, texts, self.recipe.model.text.max_tokens)
 
-    def _signals(self, rows: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int16]:
+    def _signals(self, rows: NDArray[np.int64], rng: np.random.Generator) -> Tensor:
         """The signals [B, L, T]: a stretch of each where the recipe crops, else each moved in time by up to `shift_seconds`;
         what is moved in is zero."""
-        signals = self.store.signals(rows)
-        length = self.recipe.seen_samples
-        if length < signals.shape[2]:
-            first = rng.integers(0, signals.shape[2] - length + 1, len(rows))
-            return np.stack([signal[:, start : start + length] for signal, start in zip(signals, first, strict=True)])
-        most = int(self.recipe.augmentation.shift_seconds * self.store.rate)
-        if most == 0:
-            return signals
-        moved = np.zeros_like(signals)
-        for i, by in enumerate(rng.integers(-most, most + 1, len(rows))):
-            if by >= 0:
-                moved[i, :, by:] = signals[i, :, : signals.shape[2] - by]
-            else:
-                moved[i, :, :by] = signals[i, :, -by:]
-        return moved
+        length, most = self.recipe.seen_samples, int(self.recipe.augmentation.shift_seconds * self.store.rate)
+        begin = np.zeros(len(rows), dtype=np.int64)
+        if length < self.store.samples:
+            begin = rng.integers(0, self.store.samples - length + 1, len(rows))
+        elif most:
+            begin = -rng.integers(-most, most + 1, len(rows))
+        signal = self._memory.tensor()
+        self.store.stretches(rows, begin, length, signal.numpy())
+        return signal

@@ -33,20 +33,26 @@ class PhraseBook:
 
     def ask(
         self, groups: NDArray[np.int64], stores: NDArray[np.int64], drawn: int, rng: np.random.Generator
-    ) -> tuple[list[str], NDArray[np.bool_], NDArray[np.bool_]]:
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.bool_]]:
         """Up to `drawn` phrases, evenly drawn among those that at least one record of the batch has and one has not.
 
         Args:
             groups, stores: [B] number of each record's report, and the store it is of.
         Returns:
-            The K phrases, held [B, K] and counted [B, K] (False where record and phrase are of different stores).
+            Numbers of the K phrases, held [B, K] and counted [B, K] (False where record and phrase are of different stores).
         """
-        held = self.phrases.in_reports(groups)  # [P, B]
-        counted = self.home[:, None] == stores[None]
-        told = (held & counted).any(1) & (~held & counted).any(1)
-        able = np.flatnonzero(told) if told.any() else np.arange(len(told))
-        chosen = rng.permutation(able)[:drawn]
-        return [self.phrases.texts[p] for p in chosen], held[chosen].T, counted[chosen].T
+        reports = self.phrases.by_report[groups]
+        record, phrase = np.repeat(np.arange(len(groups)), np.diff(reports.indptr)), reports.indices
+        own = self.home[phrase] == stores[record]
+        holders = np.bincount(phrase[own], minlength=len(self.home))
+        told = (holders > 0) & (holders < np.bincount(stores, minlength=int(self.home.max()) + 1)[self.home])
+        chosen = rng.permutation(np.flatnonzero(told) if told.any() else np.arange(len(told)))[:drawn]
+        column = np.full(len(self.home), -1)
+        column[chosen] = np.arange(len(chosen))
+        asked = column[phrase] >= 0
+        held = np.zeros((len(groups), len(chosen)), dtype=bool)
+        held[record[asked], column[phrase[asked]]] = True
+        return chosen, held, stores[:, None] == self.home[chosen]
 
 
 def phrase_book(corpus: Corpus, settings: PhraseSettings) -> PhraseBook:

@@ -19,7 +19,8 @@ from cmelt.records.standard import StandardRecord, standardise, windows
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cmelt.text.tokenizers import TokenBatch, Tokenizer
+    from cmelt.text.token_table import TokenBatch
+    from cmelt.text.tokenizers import Tokenizer
 
 #: Flag prefix of a lead that only some of a long record's windows have.
 PARTLY_MISSING = "partly-missing"

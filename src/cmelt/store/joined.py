@@ -96,11 +96,18 @@ class JoinedStore:
 
     def signals(self, rows: ArrayLike, out: NDArray[np.int16] | None = None) -> NDArray[np.int16]:
         """As `Store.signals`."""
+        return self.stretches(rows, 0, self.samples, out)
+
+    def stretches(
+        self, rows: ArrayLike, begin: ArrayLike, samples: int, out: NDArray[np.int16] | None = None
+    ) -> NDArray[np.int16]:
+        """As `Store.stretches`."""
         wanted = checked_rows(rows, len(self), self.path)
-        found = received(out, (wanted.size, len(self.leads), self.samples))
+        found = received(out, (wanted.size, len(self.leads), samples))
+        first = np.broadcast_to(np.asarray(begin, dtype=np.int64), wanted.shape)
         for number, store in enumerate(self.parts):
             positions = np.flatnonzero(self.part[wanted] == number)
-            store.fill(found, positions, self.part_row[wanted[positions]])
+            store.fill(found, positions, self.part_row[wanted[positions]], first[positions])
         return found
 
     def millivolts(self, rows: ArrayLike) -> NDArray[np.float32]:

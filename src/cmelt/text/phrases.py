@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -58,9 +59,14 @@ class Phrases:
     def __len__(self) -> int:
         return len(self.texts)
 
+    @cached_property
+    def by_report(self) -> csr_matrix:
+        """[R, P] the same by report: to look one up costs what it holds, not what all of them hold."""
+        return self.held.T.tocsr()
+
     def in_reports(self, reports: NDArray[np.int64]) -> NDArray[np.bool_]:
         """[B] numbers of reports → [P, B] which phrase each of them holds."""
-        return np.asarray(self.held[:, reports].toarray(), dtype=bool)
+        return np.asarray(self.by_report[reports].toarray(), dtype=bool).T
 
 
 def phrases_of(report: str, longest: int = 4) -> list[str]:

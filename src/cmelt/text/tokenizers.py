@@ -11,13 +11,14 @@ seen, this needs 1.4, and neither let more be read out of them (bag-of-pieces AU
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from cmelt.errors import ConfigError
+from cmelt.text.token_table import TokenBatch, TokenTable
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
@@ -31,21 +32,11 @@ SPECIALS = ("<pad>", "</s>", "<unk>", "<mask>", "<cls>")
 BYTES = 256
 T5_MASK = "<extra_id_0>"
 
+# Texts that are handed to the tokenizer at once.
+CHUNK = 4096
+
 # Chest leads whole, words whole, digits and signs one by one.
 _PIECES = r"[vV][1-6](?![0-9])|\p{L}[\p{L}\p{M}]*|\d|[^\s\p{L}\d]"
-
-
-@dataclass(frozen=True)
-class TokenBatch:
-    """Reports as ids, padded to the longest among them.
-
-    Attributes:
-        ids: int64 [B, S].
-        mask: bool [B, S], true on the report's own tokens (its class and end tokens included), false on padding.
-    """
-
-    ids: np.ndarray
-    mask: np.ndarray
 
 
 def train_tokenizer(reports: Iterable[str], vocab_size: int) -> PreTrainedTokenizerFast:
@@ -150,14 +141,26 @@ def encode(tokenizer: Tokenizer, texts: Sequence[str], max_tokens: int) -> Token
     Raises:
         ConfigError: no text, or a tokenizer without padding token.
     """
+    return token_table(tokenizer, texts, max_tokens).rows(np.arange(len(texts)))
+
+
+def token_table(tokenizer: Tokenizer, texts: Sequence[str], max_tokens: int) -> TokenTable:
+    """The texts' ids, each cut to `max_tokens` (its end token kept), to be looked up again and again.
+
+    Raises:
+        ConfigError: as `encode`.
+    """
     if len(texts) == 0:
         raise ConfigError("texts", "there is nothing to encode", "hand at least one text over")
     if tokenizer.pad_token_id is None:
         where = str(tokenizer.name_or_path or type(tokenizer).__name__)
         raise ConfigError(where, "the tokenizer has no padding token", "set its pad_token before training")
-    rows = tokenizer(list(texts), truncation=True, max_length=max_tokens, padding=False, return_attention_mask=False)["input_ids"]
-    lengths = np.fromiter((len(row) for row in rows), dtype=np.int64, count=len(rows))
-    mask = np.arange(max(int(lengths.max()), 1)) < lengths[:, None]
-    ids = np.full(mask.shape, tokenizer.pad_token_id, dtype=np.int64)
-    ids[mask] = np.concatenate([np.asarray(row, dtype=np.int64) for row in rows])
-    return TokenBatch(ids, mask)
+    parts: list[np.ndarray] = []
+    lengths: list[int] = []
+    for first in range(0, len(texts), CHUNK):  # lists of Python integers are 16 times as large as what is kept
+        chunk = list(texts[first : first + CHUNK])
+        rows = tokenizer(chunk, truncation=True, max_length=max_tokens, padding=False, return_attention_mask=False)["input_ids"]
+        lengths += map(len, rows)
+        ids = np.fromiter(chain.from_iterable(rows), dtype=np.int64)
+        parts.append(ids.astype(np.min_scalar_type(int(ids.max(initial=0)))))
+    return TokenTable(np.concatenate(parts), np.cumsum([0, *lengths], dtype=np.int64), int(tokenizer.pad_token_id))
