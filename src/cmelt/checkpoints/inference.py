@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-import torch
-from torch import nn
+from torch import Tensor, nn
 
 from cmelt.checkpoints.finding import find_model
+from cmelt.checkpoints.shapes import shapes_alone
+from cmelt.checkpoints.shares import PARTS, SHARES, Share, add_tensor, prefixes
+from cmelt.checkpoints.tensors import WEIGHTS, in_single_precision, stored_tensors
 from cmelt.config.parsing import from_mapping
-from cmelt.config.settings import CONTRASTIVE, ModelSettings, ObjectiveSettings
+from cmelt.config.settings import ModelSettings, ObjectiveSettings
 from cmelt.errors import CheckpointError, ConfigError
-from cmelt.model.towers import TOWERS, PlainTowers, Towers
+from cmelt.model.towers import PlainTowers, Towers
 from cmelt.publishing import verify
 from cmelt.text.pieces import read_pieces
 
@@ -22,6 +27,8 @@ if TYPE_CHECKING:
     from cmelt.text.tokenizers import Tokenizer
 
 _CONFIG = "config.json"
+#: Held while a text tower is read: several threads may come with the first text.
+_READING = threading.RLock()
 
 
 @dataclass(frozen=True)
@@ -39,30 +46,53 @@ class TrainedTowers:
     negative_weight: float
 
 
+class TowersOnDemand(PlainTowers):
+    """The ECG tower, and the text tower once a text comes: reading that one takes twice as long, and it is not always needed."""
+
+    def __init__(self, settings: ModelSettings, folder: Path, hashes: Mapping[str, str]) -> None:
+        """hashes: of each tower, checked when it is read. Raises ConfigError where the text encoder is no plain T5."""
+        with shapes_alone():
+            super().__init__(settings)
+        self._folder, self._hashes = folder, hashes
+        # Beside what is registered: to all who list parameters or move them, the text tower is not there yet.
+        self.__dict__["_unread"] = nn.ModuleDict({part: cast("nn.Module", self._modules.pop(part)) for part in PARTS["text"]})
+        _fill(self, "ecg", folder, hashes)
+
+    def __getattr__(self, name: str) -> Any:
+        """A part of the text tower is read, with all of it, when it is first asked for. Raises CheckpointError."""
+        if name in PARTS["text"]:
+            with _READING:
+                if self._unread:
+                    _fill(self._unread, "text", self._folder, self._hashes)
+                    self._unread.eval().to(self.ecg_encoder.class_token.device)
+                    self._modules.update(self._unread.items())
+                    self.__dict__["_unread"] = {}
+        return super().__getattr__(name)
+
+
 def load_towers(name: str | Path) -> TrainedTowers:
     """The towers of a run, a model's folder, a bundled model by name, or one of a hub (`find_model`).
 
-    T5 text encoders are computed in plain PyTorch; with any other, the whole model is read with transformers.
+    T5 text encoders are computed in plain PyTorch, and read when the first text comes; with any other, the whole model is read
+    with transformers.
 
     Raises:
-        CheckpointError: no model, or a damaged one.
+        CheckpointError: no model, or a damaged one. Damage in the text tower may be found with the first text only.
     """
     folder = find_model(name)
-    verify(folder, CheckpointError)
+    # Where each tower has a hash of its own, it is checked when it is read, and the rest of the file not at all.
+    hashes = verify(folder, CheckpointError, sizes_only=(WEIGHTS,)).get(SHARES, {})
+    if not hashes:
+        verify(folder, CheckpointError)
     settings, objectives = _settings(folder / _CONFIG)
-    learned = bool(objectives.weights.keys() & CONTRASTIVE), objectives.negative_weight
+    learned = objectives.aligned, objectives.negative_weight
     try:
-        # Drawing weights that are replaced at once takes 0.02 s a small model; the meta device, which would draw none, imports
-        # 800 modules of sympy and others when it is first used: over a second.
-        with torch.random.fork_rng(devices=[]):
-            towers = PlainTowers(settings)
-        tokenizer = read_pieces(folder)
+        towers, tokenizer = TowersOnDemand(settings, folder, hashes), read_pieces(folder)
     except ConfigError:
         from cmelt.checkpoints.embedder import load_model
         from cmelt.text import load_tokenizer
 
         return TrainedTowers(load_model(folder), load_tokenizer(folder), *learned)
-    _put_weights_in(towers, folder)
     return TrainedTowers(towers.eval(), tokenizer, *learned)
 
 
@@ -76,15 +106,22 @@ def _settings(path: Path) -> tuple[ModelSettings, ObjectiveSettings]:
         raise CheckpointError(path, f"is no model's configuration ({type(fault).__name__})") from fault
 
 
-def _put_weights_in(towers: nn.Module, folder: Path) -> None:
-    from cmelt.checkpoints.tensors import WEIGHTS, read_tensors
-
-    state = read_tensors(folder, tuple(f"{part}." for part in TOWERS))
+def _fill(modules: nn.Module, share: Share, folder: Path, hashes: Mapping[str, str]) -> None:
+    """Put a tower's weights into its parts. Raises CheckpointError for altered ones, and for those that do not fit."""
+    known_hash = hashes.get(share)
+    state: dict[str, Tensor] = {}
+    digest = hashlib.sha256()
+    for name, tensor in stored_tensors(folder, prefixes(share)):
+        if known_hash is not None:
+            add_tensor(digest, name, tensor)
+        state[name] = in_single_precision(tensor)
+    if known_hash is not None and digest.hexdigest() != known_hash:
+        raise CheckpointError(folder / WEIGHTS, f"the SHA-256 of its {share} tower is not the manifest's", "restore the file")
     # T5 knows its word embeddings by two names; which of them is in the file is the writer's choice.
     if (alias := state.pop("text_encoder.encoder.embed_tokens.weight", None)) is not None:
         state.setdefault("text_encoder.shared.weight", alias)
-    known = {name: tensor.shape for name, tensor in towers.state_dict().items()}
+    known = {name: tensor.shape for name, tensor in modules.state_dict().items()}
     if wrong := sorted(name for name in known.keys() | state.keys() if name not in state or state[name].shape != known.get(name)):
         fault = f"missing, unknown or misshapen tensors: {', '.join(wrong[:5])}"
         raise CheckpointError(folder / WEIGHTS, fault, "these weights belong to another configuration")
-    towers.load_state_dict(state, strict=True, assign=True)
+    modules.load_state_dict(state, strict=True, assign=True)

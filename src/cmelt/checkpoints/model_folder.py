@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 
 from cmelt import __version__
 from cmelt.checkpoints.seen import write_seen
+from cmelt.checkpoints.shares import SHARES, share_hashes
 from cmelt.checkpoints.tensors import WEIGHTS, halved, read_tensors
 from cmelt.errors import CheckpointError
 from cmelt.model.cmelt import CMeltModel
@@ -39,19 +40,22 @@ def save_model(
     with in single precision all the same. Embeddings change by less than 1e-5 in cosine (tests).
     Raises CheckpointError for weights that half precision cannot hold.
     """
-    with published(folder, {"kind": "cmelt model", "version": __version__, **details}, replace=True) as staging:
-        write_weights(model, staging, half=half)
+    said = {"kind": "cmelt model", "version": __version__, **details}
+    with published(folder, said, replace=True) as staging:
+        said[SHARES] = share_hashes(write_weights(model, staging, half=half))
         if tokenizer is not None:
             tokenizer.save_pretrained(staging)
         (staging / "README.md").write_text(card, encoding="utf-8")
         write_seen(seen, staging)
 
 
-def write_weights(model: CMeltModel, folder: Path, *, half: bool = False) -> None:
-    """`config.json` and `model.safetensors` into an open folder. A tensor that goes by two names is written once."""
+def write_weights(model: CMeltModel, folder: Path, *, half: bool = False) -> dict[str, torch.Tensor]:
+    """`config.json` and `model.safetensors` into an open folder; returns the tensors as written, each once."""
     tensors = distinct_tensors(model)
+    written = halved(tensors) if half else tensors
     model.config.save_pretrained(folder)
-    save_file(halved(tensors) if half else tensors, folder / WEIGHTS, metadata={"format": "pt"})
+    save_file(written, folder / WEIGHTS, metadata={"format": "pt"})
+    return written
 
 
 def without_parts(model: CMeltModel, absent: Iterable[str]) -> CMeltModel:
