@@ -45,6 +45,7 @@ class PlantedEmbedder:
     identity: str = "planted"
     seen: tuple[str, ...] = ()
     negative_weight: float = 1.0
+    aligned: bool = True
     calls: list[int] = field(default_factory=list)
 
     def embed_ecgs(self, millivolts):

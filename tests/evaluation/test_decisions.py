@@ -13,6 +13,7 @@ from cmelt.evaluation.decisions import Calls, calls_of, decide, decide_by_valida
 from cmelt.evaluation.evaluate import evaluate_tasks
 from cmelt.evaluation.logistic import sigmoid
 from cmelt.evaluation.protocol import Protocol
+from cmelt.evaluation.results import plain
 
 from .conftest import PlantedEmbedder, planted_store, planted_task
 
@@ -141,7 +142,7 @@ def test_results_carry_decisions_for_model_and_control_alike():
     assert whole.comparison.model.decisions.records == found.records
     assert len(tenth.comparison.model.decisions.classes["fast"].thresholds) == 2
     assert whole.comparison.model.decisions.macro_f1.value > tenth.comparison.random.decisions.macro_f1.value + 0.2
-    entry = found.to_json()["probes"][1]["comparison"]["model"]["decisions"]
+    entry = plain(found)["probes"][1]["comparison"]["model"]["decisions"]
     assert entry["classes"]["fast"]["f1"]["value"] == whole.comparison.model.decisions.classes["fast"].f1.value
 
 

@@ -13,12 +13,12 @@ from cmelt.baselines.supervised import SUPERVISED
 from cmelt.checkpoints.model_embedder import ModelEmbedder
 from cmelt.errors import ConfigError, StoreError
 from cmelt.evaluation import fine_tune as tuning
-from cmelt.evaluation.fine_tune import FINE_TUNING, LEAD_SETS, FineTuneSettings, fine_tune
+from cmelt.evaluation.fine_tune import FINE_TUNING, FineTuneSettings, fine_tune
 from cmelt.evaluation.logistic import sigmoid
 from cmelt.evaluation.protocol import Protocol
 from cmelt.model.cmelt import CMeltModel
 from cmelt.model.configuration import CMeltConfig
-from cmelt.records.record import LEADS
+from cmelt.records.record import LEAD_SETS, LEADS
 from tiny_runs import tiny_recipe
 
 from .conftest import planted_store, planted_task

@@ -15,6 +15,7 @@ from cmelt.evaluation.further import Asked, Further, lines, measure_further
 from cmelt.evaluation.identification import IdentificationResults
 from cmelt.evaluation.protocol import Protocol
 from cmelt.evaluation.report import write_report
+from cmelt.evaluation.results import plain
 from cmelt.evaluation.retrieval import RetrievalResults
 from cmelt.evaluation.search import SearchFigures, SearchResult
 from cmelt.evaluation.shift_results import ShiftResults, SourceRecords, TargetRecords
@@ -55,7 +56,7 @@ def test_what_was_not_asked_is_not_there():
 def test_results_json_has_a_key_for_each_beside_the_tasks(found, report):
     content = json.loads((report / "results.json").read_text(encoding="utf-8"))
     assert list(content) == ["format", "version", "results", "retrieval", "identification", "shift"]
-    assert content["retrieval"] == found.retrieval.to_json()
+    assert content["retrieval"] == plain(found.retrieval)
     assert content["shift"]["target"]["part"] == "georgia"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from cmelt.errors import StoreError
 from cmelt.evaluation.identification import evaluate_identification
 from cmelt.evaluation.protocol import Protocol
+from cmelt.evaluation.results import plain
 from cmelt.records.fingerprint import fingerprint
 from cmelt.records.record import LEADS, Record
 from ecg_files import heart
@@ -101,15 +103,15 @@ def test_the_gallery_s_tracing_filed_twice_is_no_probe():
 
 def test_the_training_split_may_be_asked_where_the_model_has_not_seen_it():
     store, splits = hearts(noise=0.2), ("train", "validation", "test")
-    found = evaluate_identification(Hearts(), Flat(), store, FAST, splits)
+    found = evaluate_identification(Hearts(), Flat(), store, replace(FAST, splits=splits))
     assert found.patients == 100
     assert any("training records are among those evaluated" in note for note in found.notes)
     assert any("cannot be told" in note for note in found.notes)
     training = store.rows("train")
     trained = Hearts(seen=tuple(store.index["fingerprint"][training]))
     with pytest.raises(StoreError, match="known from training"):
-        evaluate_identification(trained, Flat(), store, FAST, splits)
-    left = evaluate_identification(trained, Flat(), store, Protocol((), bootstrap=5, leave_out_known=True), splits)
+        evaluate_identification(trained, Flat(), store, replace(FAST, splits=splits))
+    left = evaluate_identification(trained, Flat(), store, Protocol((), bootstrap=5, splits=splits, leave_out_known=True))
     assert not set(training) & set(left.per_record["rows"])
     assert f"{len(training)} records" in left.notes[1]
 
@@ -120,6 +122,6 @@ def test_patients_who_came_once_identify_nobody():
 
 
 def test_json_holds_figures_and_no_patient():
-    text = json.dumps(evaluate_identification(Hearts(), Flat(), hearts(noise=0.2), FAST).to_json(), allow_nan=False)
+    text = json.dumps(plain(evaluate_identification(Hearts(), Flat(), hearts(noise=0.2), FAST)), allow_nan=False)
     assert "per_record" not in text
     assert '"p1' not in text

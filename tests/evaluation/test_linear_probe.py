@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from cmelt.evaluation.linear_probe import FOLDS, GRID, choose_strength, draw_records, fit_probe, patient_folds
+from cmelt.evaluation.linear_probe import FOLDS, GRID, cross_validate, draw_records, fit_probe, patient_folds
 
 
 def planted(count, width=24, seed=0, strength=1.0):
@@ -43,8 +43,8 @@ def test_noise_is_regularised_away_and_signal_is_not():
     noise, labels = planted(200, width=300, strength=0.0)
     signal, shown = planted(2000, width=5, strength=2.0)
     rng = np.random.default_rng(0)
-    assert choose_strength(noise, labels, np.arange(200), rng, GRID) <= 1e-3
-    assert choose_strength(signal, shown, np.arange(2000), rng, GRID) >= 0.1
+    assert cross_validate(noise, labels, np.arange(200), rng, GRID)[0] <= 1e-3
+    assert cross_validate(signal, shown, np.arange(2000), rng, GRID)[0] >= 0.1
 
 
 def test_units_of_an_embedding_do_not_matter():
@@ -73,8 +73,8 @@ def test_copies_of_a_patient_do_not_fool_the_choice():
     embeddings, truth = planted(40, width=200, strength=0.0)
     patients = np.repeat(np.arange(40), 10)
     copied, labels = embeddings[patients], truth[patients]
-    by_patient = choose_strength(copied, labels, patients, np.random.default_rng(0), GRID)
-    by_record = choose_strength(copied, labels, np.arange(400), np.random.default_rng(0), GRID)
+    by_patient = cross_validate(copied, labels, patients, np.random.default_rng(0), GRID)[0]
+    by_record = cross_validate(copied, labels, np.arange(400), np.random.default_rng(0), GRID)[0]
     assert by_patient < by_record
 
 

@@ -22,6 +22,7 @@ class RateReader:
     rate, samples, leads, identity = 100.0, 1000, LEADS, "rate reader"
     seen: tuple[str, ...] = ()
     negative_weight: float = 1.0
+    aligned: bool = True
 
     def embed_ecgs(self, millivolts):
         slope = np.abs(np.diff(millivolts[:, 1:8].mean(axis=1), axis=1))

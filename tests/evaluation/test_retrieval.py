@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from cmelt.errors import StoreError
 from cmelt.evaluation.protocol import Protocol
+from cmelt.evaluation.results import plain
 from cmelt.evaluation.retrieval import evaluate_retrieval
 from cmelt.text.cleaning import clean_report
 
@@ -136,7 +138,7 @@ def test_records_that_training_has_seen_are_refused_or_left_out():
     found = evaluate_retrieval(known, Flat(), store, Protocol((), bootstrap=5, leave_out_known=True))
     assert found.records == len(store.rows("validation", "test")) - 1
     assert "1 records that training has seen" in found.notes[0]
-    assert evaluate_retrieval(known, Flat(), store, FAST, splits=("validation",)).splits == ("validation",)
+    assert evaluate_retrieval(known, Flat(), store, replace(FAST, splits=("validation",))).splits == ("validation",)
 
 
 def test_one_report_cannot_be_searched_for():
@@ -147,7 +149,7 @@ def test_one_report_cannot_be_searched_for():
 
 
 def test_json_holds_figures_and_no_record():
-    content = evaluate_retrieval(Reader(), Flat(), paired_store(), FAST).to_json()
+    content = plain(evaluate_retrieval(Reader(), Flat(), paired_store(), FAST))
     text = json.dumps(content, allow_nan=False)
     assert "per_record" not in text
     assert "number" not in text

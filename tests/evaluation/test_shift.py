@@ -11,6 +11,7 @@ from cmelt.errors import StoreError
 from cmelt.evaluation.linear_probe import fit_probe
 from cmelt.evaluation.metrics import auroc
 from cmelt.evaluation.protocol import Protocol
+from cmelt.evaluation.results import plain
 from cmelt.evaluation.shift import FEWEST, evaluate_shift
 from cmelt.evaluation.tasks import Task, TaskClass
 
@@ -219,7 +220,7 @@ def test_stores_without_a_common_class_are_refused():
 
 
 def test_json_holds_figures_and_no_record():
-    content = evaluate_shift(MODEL, RANDOM, source_store(), target_store(), shared_task(), FAST).to_json()
+    content = plain(evaluate_shift(MODEL, RANDOM, source_store(), target_store(), shared_task(), FAST))
     text = json.dumps(content, allow_nan=False)
     assert "per_record" not in text
     assert "A0001" not in text

@@ -162,6 +162,20 @@ def test_a_supervised_network_is_asked_nothing_but_its_classes(tmp_path: Path, t
     assert [item.kind for item in plan.items_of(of_name(plan, "ours-all"))] == ["zero-shot"]
 
 
+def test_models_that_never_learned_to_compare_ecgs_with_texts_are_not_asked_to(tmp_path: Path, tiny_store: Path) -> None:
+    masked = ["objectives.info_nce=0", "objectives.ets=0", "objectives.mlm=0", "objectives.etm=0"]
+    models = {
+        "ours": {"recipe": "tiny.yaml"},
+        "masked": {"recipe": "tiny.yaml", "set": masked},
+        "fresh": {"kind": "random", "recipe": "tiny.yaml", "set": masked},
+    }
+    asked = [{"kind": "probe", "store": "store", "tasks": ["simulated"], "fractions": [1.0]}]
+    asked += [{"kind": "zero-shot", "store": "store", "tasks": ["simulated"]}, {"kind": "retrieval", "store": "store"}]
+    plan = tiny_plan(tmp_path, tiny_store, models=models, evaluate=asked, cells=[])
+    kinds = {cell.model: [item.kind for item in plan.items_of(cell)] for cell in plan.cells}
+    assert kinds == {"ours": ["probe", "zero-shot", "retrieval"], "masked": ["probe"], "fresh": ["probe"]}
+
+
 def test_a_store_or_recipe_that_is_not_there_is_named(tmp_path: Path, tiny_store: Path) -> None:
     path = study_file(tmp_path)
     with pytest.raises(StoreError, match="store"):

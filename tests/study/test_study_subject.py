@@ -31,6 +31,7 @@ class Counting:
     leads: tuple[str, ...] = LEADS
     identity: str = "counting"
     negative_weight: float = 1.0
+    aligned: bool = True
 
     def embed_ecgs(self, millivolts: np.ndarray) -> np.ndarray:
         self.asked.append(len(millivolts))

@@ -42,6 +42,21 @@ def _finite(value: Any) -> Any:
     return value
 
 
+def words_of(text: str) -> tuple[str, ...]:
+    """ "a, b" as ("a", "b")."""
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def numbers_of(text: str, option: str) -> tuple[float, ...]:
+    """ "0.01,1" as (0.01, 1.0). Wrong usage, named by the option, where it is no list of numbers."""
+    try:
+        return tuple(float(word) for word in words_of(text))
+    except ValueError:
+        import typer
+
+        raise typer.BadParameter(f"{text!r} is not a list of numbers such as 0.1,1", param_hint=option) from None
+
+
 @contextmanager
 def progress_of(what: str, unit: str = "records") -> Iterator[Progress]:
     """A function that shows how far `what` is: a bar with rate and time left on a terminal, a line now and then elsewhere."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cmelt.cli.console import print_json, say, stages
+from cmelt.cli.console import numbers_of, print_json, say, stages, words_of
 from cmelt.errors import StoreError
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ def evaluate(
     cmelt evaluate runs/small --data ptbxl100 --task ptbxl-super
     """
     from cmelt.checkpoints import load_embedder
+    from cmelt.evaluation.embedder import check_aligned
     from cmelt.evaluation.evaluate import evaluate_tasks
     from cmelt.evaluation.further import Asked, measure_further
     from cmelt.evaluation.protocol import Protocol
@@ -61,11 +62,16 @@ def evaluate(
 
     folder = out or _default_folder(run)
     check_replaceable(folder)
-    protocol = Protocol(_numbers(fractions) if probe else (), draws, bootstrap, seed, _words(splits), leave_out_known)
+    shares = numbers_of(fractions, "--fractions") if probe else ()
+    protocol = Protocol(shares, draws, bootstrap, seed, words_of(splits), leave_out_known)
     store = open_store(data)
     tasks = _tasks(task, store)
     asked = Asked(retrieval, identification, open_store(shift_to) if shift_to else None, shift_part)
     embedder, control = load_embedder(run), load_embedder(run, random=True, seed=seed)
+    if retrieval:
+        check_aligned(embedder, "--retrieval")  # before the tasks, which take their time
+    if not embedder.aligned and protocol.fractions:
+        say("zero-shot is left out: the model has never learned to compare ECGs with texts; linear probes are measured")
     with stages() as progress:
         results = evaluate_tasks(embedder, control, store, tasks, protocol, progress)
         further = measure_further(embedder, control, store, protocol, asked, progress)
@@ -98,27 +104,13 @@ def _tasks(names: list[str] | None, store: Store) -> list[Task]:
     return tasks
 
 
-def _numbers(text: str) -> tuple[float, ...]:
-    try:
-        return tuple(float(word) for word in _words(text))
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is not a list of numbers such as 0.01,0.1,1", param_hint="--fractions") from None
-
-
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(word.strip() for word in text.split(",") if word.strip())
-
-
 def print_figures(results: list[Results]) -> None:
     """One line a measurement: the model, its interval, and the random-weights control's."""
     from cmelt.evaluation.report.page import headline_rows
 
     print(f"{'macro AUROC':<38}{'model':<24}random weights")
     for name, comparison in headline_rows(results):
-        cells = [
-            f"{f.value:.3f} [{f.low:.3f}, {f.high:.3f}]" for f in (comparison.model.macro_auroc, comparison.random.macro_auroc)
-        ]
-        print(f"{name:<38}{cells[0]:<24}{cells[1]}")
+        print(f"{name:<38}{comparison.model.macro_auroc.text():<24}{comparison.random.macro_auroc.text()}")
 
 
 def print_further(further: Further) -> None:
@@ -129,5 +121,4 @@ def print_further(further: Further) -> None:
     if found:
         print(f"\n{'beside the tasks':<38}{'model':<24}{'random weights':<24}chance")
     for line in found:
-        cells = [f"{f.value:.3f} [{f.low:.3f}, {f.high:.3f}]" for f in (line.model, line.random)]
-        print(f"{line.name:<38}{cells[0]:<24}{cells[1]:<24}{line.chance:.3f}")
+        print(f"{line.name:<38}{line.model.text():<24}{line.random.text():<24}{line.chance:.3f}")

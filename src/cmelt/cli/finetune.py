@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cmelt.cli.console import print_json, say, stages
+from cmelt.cli.console import numbers_of, print_json, say, stages, words_of
 
 if TYPE_CHECKING:
     from cmelt.evaluation.fine_tune_results import FineTuneResults
-    from cmelt.evaluation.metrics import Figure
 
 app = typer.Typer(add_completion=False)
 
@@ -54,12 +53,11 @@ def finetune(
     from cmelt.store import open_store
 
     check_replaceable(out, OURS)
-    chosen = tuple(int(number) for number in _numbers(leads, "--leads"))
-    settings = FineTuneSettings(leads=chosen, fractions=_numbers(fractions, "--fractions"), epochs=epochs, repeats=repeats)
+    chosen = tuple(int(number) for number in numbers_of(leads, "--leads"))
+    settings = FineTuneSettings(leads=chosen, fractions=numbers_of(fractions, "--fractions"), epochs=epochs, repeats=repeats)
     if not supervised:
         settings = replace(settings, supervised=None)
-    named = tuple(word.strip() for word in splits.split(",") if word.strip())
-    protocol = Protocol((), draws, bootstrap, seed, named, leave_out_known)
+    protocol = Protocol((), draws, bootstrap, seed, words_of(splits), leave_out_known)
     asked, store, embedder = load_task(task), open_store(data), load_embedder(run)
     with stages("steps") as progress:
         results = fine_tune(embedder, store, asked, settings, protocol, progress)
@@ -71,22 +69,11 @@ def finetune(
     say(f"report: {report}")
 
 
-def _numbers(text: str, option: str) -> tuple[float, ...]:
-    try:
-        return tuple(float(word) for word in text.split(",") if word.strip())
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is not a list of numbers such as 12,1", param_hint=option) from None
-
-
 def print_lines(results: FineTuneResults) -> None:
     """One line a lead set and share: the three networks with their intervals."""
     print(f"{'leads':<7}{'labels':<9}{'macro AUROC':<24}{'random weights':<24}ResNet1d from scratch")
     for line in results.lines:
         c = line.comparison
-        rival = "–" if c.supervised is None else _cell(c.supervised.macro_auroc)
-        cells = f"{_cell(c.model.macro_auroc):<24}{_cell(c.random.macro_auroc):<24}{rival}"
+        rival = "–" if c.supervised is None else c.supervised.macro_auroc.text()
+        cells = f"{c.model.macro_auroc.text():<24}{c.random.macro_auroc.text():<24}{rival}"
         print(f"{line.leads:<7}{f'{100 * line.fraction:g} %':<9}{cells}")
-
-
-def _cell(figure: Figure) -> str:
-    return f"{figure.value:.3f} [{figure.low:.3f}, {figure.high:.3f}]"

@@ -384,6 +384,8 @@ class TrainingSettings:
     checkpoint_every: int = 500
     keep_checkpoints: int = 2
     log_every: int = 10
+    # Threads a process that make the next batches while one is trained on, at most one a core; 0 makes each when it is needed.
+    loaders: int = 2
 
     def __post_init__(self) -> None:
         if (self.steps is None) == (self.epochs is None):
@@ -391,6 +393,7 @@ class TrainingSettings:
         if self.batch < 2 or self.accumulate < 1:
             raise ValueError("training.batch must be 2 or more, training.accumulate 1 or more")
         _within("average", self.average, 0 <= self.average < 1)
+        _within("loaders", self.loaders, self.loaders >= 0)
         for name in ("checkpoint_every", "keep_checkpoints", "log_every"):
             _within(name, getattr(self, name), getattr(self, name) >= 1)
 

@@ -34,11 +34,13 @@ class Bench:
         self.seed = seed
         self.weights = metrics.patient_weights(patients, replicates, np.random.default_rng([seed, 11]))
 
-    def part(self, records: NDArray[np.bool_], classes: NDArray[np.bool_]) -> Bench:
-        """The bench of some of the records [n] and classes [C], with replicates of these records' patients alone."""
-        names = [name for name, kept in zip(self.names, classes, strict=True) if kept]
-        patients = np.unique(self.patients[records], return_inverse=True)[1].astype(np.int64)
-        return Bench(names, self.truth[np.ix_(records, classes)], patients, len(self.weights), self.seed)
+    def part(self, records: NDArray[np.bool_] | None = None, classes: NDArray[np.bool_] | None = None) -> Bench:
+        """The bench of some records [n] and classes [C] (None: all), with replicates of these records' patients alone."""
+        rows = np.arange(len(self.truth)) if records is None else np.flatnonzero(records)
+        columns = np.arange(len(self.names)) if classes is None else np.flatnonzero(classes)
+        names = [self.names[c] for c in columns]
+        patients = metrics.dense(self.patients[rows])
+        return Bench(names, self.truth[np.ix_(rows, columns)], patients, len(self.weights), self.seed)
 
     def compare(
         self, model: Sequence[Scores], random: Sequence[Scores], supervised: Sequence[Scores] | None = None
@@ -48,8 +50,8 @@ class Bench:
         A replicate draws patients, and where K > 1 also draws with replacement among the K training draws: the interval is of the
         mean over draws and holds both who was tested and which records were labelled.
         """
-        performance, replicates = self._performance(model, self.draw_shares(len(model)))
-        rivals = [self._performance(sets, self.draw_shares(len(sets))) for sets in (random, supervised) if sets is not None]
+        performance, replicates = self._performance(model)
+        rivals = [self._performance(sets) for sets in (random, supervised) if sets is not None]
         gains = [
             metrics.figure(performance.macro_auroc.value - rival.macro_auroc.value, replicates - its_replicates)
             for rival, its_replicates in rivals
@@ -66,22 +68,34 @@ class Bench:
 
     def difference(self, one: Sequence[Scores], other: Sequence[Scores]) -> Figure:
         """Macro AUROC of one group of score sets minus that of another on the same records, paired."""
-        sides = [self._performance(sets, self.draw_shares(len(sets))) for sets in (one, other)]
-        return metrics.figure(sides[0][0].macro_auroc.value - sides[1][0].macro_auroc.value, sides[0][1] - sides[1][1])
+        (mine, my_replicates), (theirs, their_replicates) = self.macro(one), self.macro(other)
+        return metrics.figure(mine - theirs, my_replicates - their_replicates)
+
+    def macro(self, score_sets: Sequence[Scores]) -> tuple[float, Replicates]:
+        """Macro AUROC averaged over score sets, and its replicates [R]."""
+        points, replicates = self.averaged(score_sets, metrics.auroc, metrics.weighted_auroc)
+        return float(np.mean(points)), metrics.macro(replicates, points)
 
     def macro_auroc(self, scores: Scores) -> float:
         """Mean over classes of the AUROC; scores [n, C]."""
-        return float(np.mean([metrics.auroc(scores[:, c], self.truth[:, c]) for c in range(len(self.names))]))
+        return float(metrics.mean_points([scores], self.truth, metrics.auroc).mean())
 
     def draw_shares(self, draws: int) -> NDArray[np.float64]:
         """[R, K] weights of the training draws in each replicate, rows summing to one."""
         rng = np.random.default_rng([self.seed, 12, draws])
         return rng.multinomial(draws, np.full(draws, 1.0 / draws), size=len(self.weights)) / draws
 
-    def _performance(self, score_sets: Sequence[Scores], draws: NDArray[np.float64]) -> tuple[Performance, Replicates]:
+    def averaged(
+        self, sets: Sequence[NDArray], point: Callable[..., float], replicate: Callable[..., Replicates]
+    ) -> tuple[NDArray[np.float64], Replicates]:
+        """Point figures [C] and replicates [R, C] of one metric, averaged over K sets (scores, calls, …) [n, C]."""
+        points = metrics.mean_points(sets, self.truth, point)
+        return points, metrics.mean_replicates(sets, self.truth, self.weights, self.draw_shares(len(sets)), replicate)
+
+    def _performance(self, score_sets: Sequence[Scores]) -> tuple[Performance, Replicates]:
         """Figures of the mean over score sets, and the replicates of its macro AUROC, [R]."""
-        areas = self._figures(score_sets, draws, metrics.auroc, metrics.weighted_auroc)
-        precisions = self._figures(score_sets, draws, metrics.auprc, metrics.weighted_auprc)
+        areas = self.averaged(score_sets, metrics.auroc, metrics.weighted_auroc)
+        precisions = self.averaged(score_sets, metrics.auprc, metrics.weighted_auprc)
         classes = {
             name: ClassFigures(metrics.figure(areas[0][c], areas[1][:, c]), metrics.figure(precisions[0][c], precisions[1][:, c]))
             for c, name in enumerate(self.names)
@@ -93,20 +107,6 @@ class Bench:
             classes,
         )
         return performance, macro
-
-    def _figures(
-        self,
-        score_sets: Sequence[Scores],
-        draws: NDArray[np.float64],
-        point: Callable[[Scores, Truth], float],
-        replicate: Callable[[Scores, Truth, NDArray[np.float32]], Replicates],
-    ) -> tuple[NDArray[np.float64], Replicates]:
-        """Point figures [C] and replicates [R, C] of one metric, averaged over the score sets."""
-        values = np.mean([[point(s[:, c], self.truth[:, c]) for c in range(len(self.names))] for s in score_sets], axis=0)
-        total = np.zeros((len(self.weights), len(self.names)))
-        for k, scores in enumerate(score_sets):
-            total += draws[:, k, None] * metrics.class_replicates(scores, self.truth, self.weights, replicate)
-        return values, total
 
     def _roc(self, scores: Scores) -> Roc:
         curves = {

@@ -94,10 +94,15 @@ def rows_to_evaluate(
     if len(evaluated) == 0:
         raise StoreError("store", f"no record in {' and '.join(splits)}", "name splits that it has")
     kept = unseen(store, evaluated, seen, leave_out_known)
+    return kept, notes_on(splits, len(evaluated) - len(kept))
+
+
+def notes_on(splits: Sequence[str], left_out: int) -> tuple[str, ...]:
+    """What a reader must know of evaluated records of these splits, `left_out` of which training has seen."""
     notes = ["the store's training records are among those evaluated"] if "train" in splits else []
-    if len(kept) < len(evaluated):
-        notes.append(f"{len(evaluated) - len(kept)} records that training has seen, by signal or by patient, were left out")
-    return kept, tuple(notes)
+    if left_out:
+        notes.append(f"{left_out} records that training has seen, by signal or by patient, were left out")
+    return tuple(notes)
 
 
 def copies_of(source: EvaluationStore, known: Rows, target: EvaluationStore, judged: Rows) -> Rows:

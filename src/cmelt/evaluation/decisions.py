@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from cmelt.evaluation import calibration, metrics
 from cmelt.evaluation.comparison import Bench, Scores
 from cmelt.evaluation.logistic import sigmoid
-from cmelt.evaluation.metrics import Replicates, Truth
+from cmelt.evaluation.metrics import Truth
 from cmelt.evaluation.results import ClassDecisions, Comparison, Decisions
 
 OUT_OF_FOLD = "training records, out of fold"
@@ -50,16 +50,10 @@ def decide(bench: Bench, sets: Sequence[Calls], chosen_on: str) -> Decisions | N
     kept = ~np.all([np.isnan(calls.thresholds) for calls in sets], axis=0) & metrics.evaluable(bench.truth)
     if not kept.any():
         return None
-    bench, sets = bench.part(np.ones(len(bench.truth), dtype=bool), kept), [calls.classes(kept) for calls in sets]
-    share = bench.draw_shares(len(sets))
-    hits = _averaged(bench, [calls.called for calls in sets], share, metrics.f1, metrics.weighted_f1)
-    errors = _averaged(
-        bench,
-        [calls.probabilities for calls in sets],
-        share,
-        calibration.expected_calibration_error,
-        calibration.weighted_ece,
-    )
+    bench, sets = bench.part(classes=kept), [calls.classes(kept) for calls in sets]
+    hits = bench.averaged([calls.called for calls in sets], metrics.f1, metrics.weighted_f1)
+    probabilities = [calls.probabilities for calls in sets]
+    errors = bench.averaged(probabilities, calibration.expected_calibration_error, calibration.weighted_ece)
     rng = np.random.default_rng([bench.seed, 16])
     perfect = [calibration.calibrated_ece(calls.probabilities[:, c], rng) for calls in sets for c in range(len(bench.names))]
     classes = {
@@ -80,22 +74,6 @@ def decide(bench: Bench, sets: Sequence[Calls], chosen_on: str) -> Decisions | N
     )
 
 
-def _averaged(
-    bench: Bench,
-    sets: Sequence[NDArray],
-    share: NDArray[np.float64],
-    point: Callable[..., float],
-    replicate: Callable[..., Replicates],
-) -> tuple[NDArray[np.float64], Replicates]:
-    """Point figures [C] and replicates [R, C] of one metric, averaged over the sets ([n, C] each)."""
-    columns = range(len(bench.names))
-    values = np.mean([[point(one[:, c], bench.truth[:, c]) for c in columns] for one in sets], axis=0)
-    total = np.zeros((len(bench.weights), len(bench.names)))
-    for k, one in enumerate(sets):
-        total += share[:, k, None] * metrics.class_replicates(one, bench.truth, bench.weights, replicate)
-    return values, total
-
-
 def decide_by_validation(
     bench: Bench, score_sets: Sequence[Scores], validation: NDArray[np.bool_], *, probabilities: bool
 ) -> Decisions | None:
@@ -109,14 +87,14 @@ def decide_by_validation(
     """
     if not validation.any() or validation.all():
         return None
-    chosen, every = bench.truth[validation], np.ones(len(bench.names), dtype=bool)
+    chosen = bench.truth[validation]
     sets = []
     for scores in score_sets:
         measured = scores[~validation]
         scaling = None if probabilities else calibration.fit_platt(scores[validation], chosen)
         sure = sigmoid(measured) if scaling is None else scaling.probabilities(measured)
         sets.append(calls_of(measured, sure, scores[validation], chosen))
-    return decide(bench.part(~validation, every), sets, VALIDATION)
+    return decide(bench.part(~validation), sets, VALIDATION)
 
 
 def with_decisions(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from cmelt.errors import StoreError
+from cmelt.errors import ConfigError, StoreError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,6 +38,11 @@ class Embedder(Protocol):
     @property
     def negative_weight(self) -> float:
         """How much of the similarity to negative prompts is taken off a class's own (`ObjectiveSettings.negative_weight`)."""
+        ...
+
+    @property
+    def aligned(self) -> bool:
+        """Whether it has learned to compare ECGs with texts; without, similarities of the two are chance."""
         ...
 
     def embed_ecgs(self, millivolts: NDArray[np.float32]) -> Vectors:
@@ -82,6 +87,18 @@ def check_fit(embedder: Embedder, store: EvaluationStore) -> None:
                 f"prepare it again at {embedder.rate:g} Hz and {embedder.samples} samples, or use a model trained in its form"
             )
             raise StoreError("store", f"its {what} is {have}, the model's is {need}", remedy)
+
+
+def check_aligned(embedder: Embedder, asked: str) -> None:
+    """Refuse what compares ECGs with texts, named by `asked`, where the model has never learned to. Raises ConfigError."""
+    if not embedder.aligned:
+        fault = "the model has never learned to compare ECGs with texts: every figure would be chance"
+        raise ConfigError(asked, fault, "ask what needs the ECG alone: linear probes, fine-tuning, --identification, --shift-to")
+
+
+def form_of(store: EvaluationStore) -> dict[str, Any]:
+    """Which store it is and in what form, for results.json."""
+    return {"sha256": store.sha256, "rate_hz": float(store.rate), "samples": int(store.samples), "leads": list(store.leads)}
 
 
 def embed_rows(

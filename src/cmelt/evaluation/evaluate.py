@@ -12,12 +12,12 @@ import cmelt
 from cmelt.errors import ConfigError, StoreError
 from cmelt.evaluation import examples, metrics, zero_shot
 from cmelt.evaluation.comparison import Bench, shuffled_figure, text_only_figure
-from cmelt.evaluation.contamination import unseen
+from cmelt.evaluation.contamination import notes_on, unseen
 from cmelt.evaluation.decisions import decide_by_validation, with_decisions
-from cmelt.evaluation.embedder import Embedder, EvaluationStore, Progress, Rows, check_fit, embed_rows
+from cmelt.evaluation.embedder import Embedder, EvaluationStore, Rows, check_aligned, check_fit, form_of
 from cmelt.evaluation.probes import fit_probes
-from cmelt.evaluation.protocol import Protocol, Report, Sample, rows_of, sample_of
-from cmelt.evaluation.results import ClassCount, Comparison, Results
+from cmelt.evaluation.protocol import Protocol, Report, Sample, embed_both, rows_of, sample_of, stage
+from cmelt.evaluation.results import Comparison, Example, Results, class_counts, why_without_figures
 from cmelt.evaluation.subgroups import compare_groups
 from cmelt.evaluation.tasks import Task
 
@@ -70,6 +70,7 @@ def evaluate_tasks(
 
     Raises:
         StoreError: the store does not fit the model, has records in both training and evaluation, or none with the task's labels.
+        ConfigError: two tasks of one name; nothing but zero-shot asked of a model that never learned to compare ECGs with texts.
     """
     names = [task.name for task in tasks]
     if len(set(names)) < len(names):
@@ -77,12 +78,12 @@ def evaluate_tasks(
             "--task", f"two tasks are called {max(names, key=names.count)}", "give each task file a name of its own"
         )
     check_fit(embedder, store)
+    if not protocol.fractions:
+        check_aligned(embedder, "zero-shot")
     samples = [rows_of(store, task, protocol) for task in tasks]
     samples, left_out = _unseen(embedder, store, samples, protocol)
     needed = np.unique(np.concatenate([rows for _, evaluated, training in samples for rows in (evaluated, training)]))
-    embedded = {}
-    for word, side in (("model", embedder), ("random control", control)):
-        embedded[word] = embed_rows(side, store, needed, progress=_stage(progress, f"embedding, {word}"))
+    embedded = embed_both(embedder, control, store, needed, progress)
     results = []
     for task, (splits, evaluated, training), known in zip(tasks, samples, left_out, strict=True):
         parts = [sample_of(store, task, rows, needed, embedded) for rows in (evaluated, training)]
@@ -103,11 +104,9 @@ def _unseen(
     return kept, lost
 
 
-def _notes(question: _Question) -> tuple[str, ...]:
-    notes = ["the store's training records are among those evaluated"] if "train" in question.splits else []
-    if question.left_out:
-        notes.append(f"{question.left_out} records that training has seen, by signal or by patient, were left out")
-    return tuple(notes)
+def _notes(question: _Question, aligned: bool) -> tuple[str, ...]:
+    without = () if aligned else ("zero-shot is left out: the model has never learned to compare ECGs with texts",)
+    return *notes_on(question.splits, question.left_out), *without
 
 
 def _answer(
@@ -126,30 +125,36 @@ def _answer(
         raise StoreError("store", fault, "check the labels (cmelt inspect) and the splits")
     bench = Bench(names[kept], tested.truth[:, kept], tested.patients, protocol.bootstrap, protocol.seed)
     validation = np.isin(tested.rows, store.rows("validation"))
-    shot, scores = _zero_shot(embedder, control, task, tested, validation, bench, kept)
-    headline = task.headline if task.headline in shot else "similarity"
-    shot[headline] = replace(shot[headline], subgroups=compare_groups(bench, [scores[headline]], tested.groups))
-    probes, unlearnable = fit_probes(names, tested, training, kept, protocol, _stage(progress, f"linear probes, {task.name}"))
+    shot: dict[str, Comparison] = {}
+    headline: str | None = None
+    shown: tuple[Example, ...] = ()
+    if embedder.aligned:
+        shot, scores = _zero_shot(embedder, control, task, tested, validation, bench, kept)
+        headline = zero_shot.headline_of(task, shot)
+        shot[headline] = replace(shot[headline], subgroups=compare_groups(bench, [scores[headline]], tested.groups))
+        shown = examples.choose(shot[headline], scores[headline], bench.truth, tested.rows)
+    probes, unlearnable = fit_probes(names, tested, training, kept, protocol, stage(progress, f"linear probes, {task.name}"))
+    unlearned = "no training record to learn it from" + (": zero-shot only" if shot else "")
     return Results(
         name=task.name,
         task=asdict(task),
-        store={"sha256": store.sha256, "rate_hz": float(store.rate), "samples": int(store.samples), "leads": list(store.leads)},
+        store=form_of(store),
         model=embedder.identity,
         control=control.identity,
         splits=question.splits,
         records=len(tested.rows),
         patients=len(np.unique(tested.patients)),
         train_records=len(training.rows),
-        counts=_counts(names, tested, training),
-        left_out=_left_out(names, tested, kept, unlearnable),
+        counts=class_counts(names, tested.truth, training.truth),
+        left_out=why_without_figures(names, tested.truth, ~unlearnable, unlearned),
         headline=headline,
         zero_shot=shot,
         probes=probes,
         bootstrap=protocol.bootstrap,
         seed=protocol.seed,
         version=cmelt.__version__,
-        notes=_notes(question),
-        examples=examples.choose(shot[headline], scores[headline], bench.truth, tested.rows),
+        notes=_notes(question, embedder.aligned),
+        examples=shown,
     )
 
 
@@ -173,29 +178,3 @@ def _zero_shot(
         shuffled = shuffled_figure(bench, values, tested.patients, PERMUTATIONS, bench.seed)
         found[scoring] = replace(comparison, shuffled=shuffled, text_only=text_only_figure(bench))
     return found, scores
-
-
-def _counts(names: NDArray[np.object_], tested: Sample, training: Sample) -> dict[str, ClassCount]:
-    positives, seen = tested.truth.sum(axis=0), training.truth.sum(axis=0)
-    return {
-        str(n): ClassCount(int(p), float(p / len(tested.rows)), int(s)) for n, p, s in zip(names, positives, seen, strict=True)
-    }
-
-
-def _left_out(
-    names: NDArray[np.object_], tested: Sample, kept: NDArray[np.bool_], unlearnable: NDArray[np.bool_]
-) -> dict[str, str]:
-    reasons = {}
-    for c, name in enumerate(names):
-        if not kept[c]:
-            reasons[str(name)] = (
-                "every evaluated record is positive" if tested.truth[:, c].any() else "no evaluated record is positive"
-            )
-        elif unlearnable[c]:
-            reasons[str(name)] = "no training record to learn it from: zero-shot only"
-    return reasons
-
-
-def _stage(progress: Report | None, word: str) -> Progress | None:
-    """Progress of one named stage."""
-    return None if progress is None else lambda done, total: progress(word, done, total)

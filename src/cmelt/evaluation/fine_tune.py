@@ -5,7 +5,7 @@ Beside it, on the same records: the same network from random weights, and a supe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
@@ -20,28 +20,18 @@ from cmelt.config.settings import OptimiserSettings
 from cmelt.errors import ConfigError, StoreError
 from cmelt.evaluation import metrics
 from cmelt.evaluation.comparison import Bench, Scores
-from cmelt.evaluation.contamination import unseen
+from cmelt.evaluation.contamination import notes_on, unseen
 from cmelt.evaluation.decisions import decide_by_validation, with_decisions
-from cmelt.evaluation.embedder import EvaluationStore, Rows, check_fit, patients_of
+from cmelt.evaluation.embedder import EvaluationStore, Rows, check_fit, form_of, patients_of
 from cmelt.evaluation.fine_tune_results import FineTuned, FineTuneResults, LeadResult
 from cmelt.evaluation.linear_probe import draw_records
-from cmelt.evaluation.protocol import Protocol, Report, rows_of
-from cmelt.evaluation.results import ClassCount
+from cmelt.evaluation.protocol import Protocol, Report, rows_of, stage, truth_of
+from cmelt.evaluation.results import class_counts, why_without_figures
 from cmelt.evaluation.tasks import Task
 from cmelt.model.ecg_classifier import EcgClassifier, classifier_of
-from cmelt.records.record import LIMB_LEADS
+from cmelt.records.record import LEAD_SETS
 from cmelt.training.classifier import ClassifierSettings, Progress, predict, train_classifier
 from cmelt.training.labelled import ChangeSettings, LabelledRecords
-
-#: Lead sets of the PhysioNet/CinC Challenge 2021; 12 is every lead of the store.
-LEAD_SETS: dict[int, tuple[str, ...]] = {
-    12: (),
-    6: LIMB_LEADS,
-    4: ("I", "II", "III", "V2"),
-    3: ("I", "II", "V2"),
-    2: ("I", "II"),
-    1: ("I",),
-}
 
 #: What the encoder is fine-tuned with; docs/evaluate.md says on what it was chosen.
 FINE_TUNING = ClassifierSettings(
@@ -145,23 +135,20 @@ def fine_tune(
     return FineTuneResults(
         name=task.name,
         task=asdict(task),
-        store={"sha256": store.sha256, "rate_hz": float(store.rate), "samples": int(store.samples), "leads": list(store.leads)},
+        store=form_of(store),
         model=embedder.identity,
         splits=world.splits,
         records=len(tested),
         patients=len(np.unique(tested.patients)),
         train_records=len(training),
-        counts={
-            str(name): ClassCount(int(own.sum()), float(own.mean()), int(seen.sum()))
-            for name, own, seen in zip(bench.names, tested.truth.T, training.truth.T, strict=True)
-        },
+        counts=class_counts(bench.names, tested.truth, training.truth),
         left_out=world.left_out,
         settings=asdict(world.settings),
         lines=lines,
         bootstrap=world.protocol.bootstrap,
         seed=world.protocol.seed,
         version=cmelt.__version__,
-        notes=(f"{world.lost} records that training has seen, by signal or by patient, were left out",) if world.lost else (),
+        notes=notes_on(world.splits, world.lost),
         rows=tested.rows,
         truth=tested.truth,
         scores=scores,
@@ -182,7 +169,8 @@ def _world(
     names = np.array(list(task.classes), dtype=object)
     every = np.ones(len(store.leads), dtype=bool)
     training, tested = (_labelled(store, task, rows, every) for rows in (learned, kept_rows))
-    reasons = _left_out(names, training.truth, tested.truth)
+    learnable = metrics.evaluable(training.truth)
+    reasons = why_without_figures(names, tested.truth, learnable, "no training record to learn it from")
     kept = np.array([name not in reasons for name in names])
     if not kept.any():
         raise StoreError("store", f"no class of task {task.name} can be both learned and measured", "check the labels and splits")
@@ -194,22 +182,7 @@ def _world(
 
 
 def _labelled(store: EvaluationStore, task: Task, rows: Rows, shown: NDArray[np.bool_]) -> LabelledRecords:
-    labels = [store.index["labels"].iloc[row] for row in rows]
-    return LabelledRecords(store, rows, task.truth(labels), patients_of(store.index, rows), shown)
-
-
-def _left_out(names: NDArray[np.object_], learned: NDArray[np.bool_], measured: NDArray[np.bool_]) -> dict[str, str]:
-    """Why classes have no figures, by name."""
-    known, asked = metrics.evaluable(learned), metrics.evaluable(measured)
-    reasons = {}
-    for c, name in enumerate(names):
-        if not asked[c]:
-            reasons[str(name)] = (
-                "every evaluated record is positive" if measured[:, c].any() else "no evaluated record is positive"
-            )
-        elif not known[c]:
-            reasons[str(name)] = "no training record to learn it from"
-    return reasons
+    return LabelledRecords(store, rows, truth_of(store, task, rows), patients_of(store.index, rows), shown)
 
 
 def _all(world: _World) -> tuple[tuple[LeadResult, ...], FineTuned | None, dict[str, NDArray[np.float64]]]:
@@ -246,7 +219,7 @@ def _one(world: _World, leads: int, fraction: float) -> tuple[LeadResult, dict[s
         size = len(records)
         for side in sides:
             settings = world.settings.of(side, fraction, world.protocol.seed + draw)
-            told = _told(world, f"{leads} leads, {side}")
+            told = stage(world.progress, f"{leads} leads, {side}")
             network = _trained(world, side, records, settings, told)
             found[side].append(predict(network, tested, settings, world.embedder.device))
             first = network if first is None and isinstance(network, EcgClassifier) else first
@@ -304,8 +277,3 @@ def _handed_on(world: _World, line: LeadResult, network: EcgClassifier) -> FineT
         settings=world.embedder.model.settings,
         seen=tuple(sorted({*trained_on, *world.embedder.seen} - {""})),
     )
-
-
-def _told(world: _World, stage: str) -> Callable[[int, int], None] | None:
-    report = world.progress
-    return None if report is None else lambda done, total: report(stage, done, total)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cmelt.evaluation.metrics import Figure
-from cmelt.evaluation.results import ClassCount, Comparison, plain
+from cmelt.evaluation.results import NOT_WRITTEN, ClassCount, Comparison, plain
 
 if TYPE_CHECKING:
     from cmelt.config.settings import ModelSettings
@@ -63,8 +62,8 @@ class FineTuneResults:
         settings: how every network was trained.
         lines: by falling number of leads, then rising share.
         rows, truth, scores: of the evaluated records: rows of the store [n], truth [n, C], and log-odds [trainings, n, C] by
-            "12 leads, 1, model" and so on; not part of results.json.
-        classifier: the network with the most leads and labels (its first training); not part of results.json.
+            "12 leads, 1, model" and so on.
+        classifier: the network with the most leads and labels (its first training).
     """
 
     name: str
@@ -83,10 +82,10 @@ class FineTuneResults:
     seed: int
     version: str
     notes: tuple[str, ...] = ()
-    rows: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64), compare=False)
-    truth: NDArray[np.bool_] = field(default_factory=lambda: np.zeros((0, 0), bool), compare=False)
-    scores: dict[str, NDArray[np.float64]] = field(default_factory=dict, compare=False)
-    classifier: FineTuned | None = field(default=None, compare=False)
+    rows: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64), compare=False, metadata=NOT_WRITTEN)
+    truth: NDArray[np.bool_] = field(default_factory=lambda: np.zeros((0, 0), bool), compare=False, metadata=NOT_WRITTEN)
+    scores: dict[str, NDArray[np.float64]] = field(default_factory=dict, compare=False, metadata=NOT_WRITTEN)
+    classifier: FineTuned | None = field(default=None, compare=False, metadata=NOT_WRITTEN)
 
     def line(self, leads: int, fraction: float = 1.0) -> LeadResult:
         """The result of so many leads at a share. Raises KeyError where it was not run."""
@@ -97,6 +96,4 @@ class FineTuneResults:
 
     def to_json(self) -> dict[str, Any]:
         """Plain dictionaries, lists and numbers; a figure that does not exist is null."""
-        left = {"rows", "truth", "scores", "classifier"}
-        content = {f.name: plain(getattr(self, f.name)) for f in dataclasses.fields(self) if f.name not in left}
-        return {"format": FORMAT, "format_version": FORMAT_VERSION, **content}
+        return {"format": FORMAT, "format_version": FORMAT_VERSION, **plain(self)}

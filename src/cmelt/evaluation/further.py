@@ -9,6 +9,7 @@ from cmelt.evaluation.embedder import Embedder, EvaluationStore
 from cmelt.evaluation.identification import IdentificationResults, evaluate_identification
 from cmelt.evaluation.metrics import Figure
 from cmelt.evaluation.protocol import Protocol, Report
+from cmelt.evaluation.results import plain
 from cmelt.evaluation.retrieval import RetrievalResults, evaluate_retrieval
 from cmelt.evaluation.search import SearchResult
 from cmelt.evaluation.shift import evaluate_shift
@@ -39,7 +40,7 @@ class Further:
     def to_json(self) -> dict[str, Any]:
         """The keys of results.json beside "results", by kind."""
         found = {one.name: getattr(self, one.name) for one in fields(self)}
-        return {name: result.to_json() for name, result in found.items() if result is not None}
+        return {name: plain(result) for name, result in found.items() if result is not None}
 
 
 def measure_further(
@@ -82,7 +83,7 @@ def lines(further: Further) -> list[Line]:
         found += _search_lines("patient identification, top {}", further.identification.accuracy)
     if (shift := further.shift) is not None:
         compared = {"head at home": shift.at_home, "head on the target": shift.head}
-        compared["zero-shot on the target"] = shift.zero_shot[shift.headline]
+        compared["zero-shot on the target"] = shift.best_zero_shot
         found += [
             Line(f"{shift.name}, {name}", c.model.macro_auroc, c.random.macro_auroc, 0.5)
             for name, c in compared.items()

@@ -13,13 +13,12 @@ import cmelt
 from cmelt.errors import StoreError
 from cmelt.evaluation.contamination import copies_of, rows_to_evaluate
 from cmelt.evaluation.embedder import Embedder, EvaluationStore, Rows, check_fit
-from cmelt.evaluation.protocol import Protocol, Report, embed_both
+from cmelt.evaluation.protocol import HELD_OUT, Protocol, Report, embed_both
 from cmelt.evaluation.ranks import Ranks, first_hits
-from cmelt.evaluation.results import plain
-from cmelt.evaluation.search import SearchResult, compare_search
+from cmelt.evaluation.results import NOT_WRITTEN
+from cmelt.evaluation.search import SearchResult, compare_search, rank_arrays
 
 DEPTHS = (1, 5)
-SPLITS = ("validation", "test")
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class IdentificationResults:
         copies: records that were left out because they are the gallery's signal once more.
         accuracy: the probes searched in the gallery by cosine; `within` holds top-1 and top-5 accuracy.
         per_record: arrays over the probes, for paired comparisons: `rows`, `patients`, and for both models the expected rank and
-            the probability of a hit within each k; not part of the JSON.
+            the probability of a hit within each k (`rank_arrays`; the control's begin with "random_").
     """
 
     store: str
@@ -47,13 +46,7 @@ class IdentificationResults:
     seed: int
     version: str
     notes: tuple[str, ...] = ()
-    per_record: Mapping[str, NDArray[Any]] = field(default_factory=dict, compare=False, repr=False)
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain dictionaries, lists and numbers; a figure that does not exist is null."""
-        content: dict[str, Any] = plain(self)
-        del content["per_record"]
-        return content
+    per_record: Mapping[str, NDArray[Any]] = field(default_factory=dict, compare=False, repr=False, metadata=NOT_WRITTEN)
 
 
 @dataclass(frozen=True)
@@ -71,7 +64,6 @@ def evaluate_identification(
     control: Embedder,
     store: EvaluationStore,
     protocol: Protocol,
-    splits: tuple[str, ...] | None = None,
     progress: Report | None = None,
 ) -> IdentificationResults:
     """Find the patient of each probe by the nearest record of the gallery.
@@ -81,14 +73,14 @@ def evaluate_identification(
 
     Args:
         embedder, control: the model, and the same architecture with random weights.
-        splits: of the store; the protocol's where it names any, else validation and test.
+        protocol: its splits are asked, validation and test where it names none.
 
     Raises:
         StoreError: the store does not fit the model, has records that training has seen, or fewer than two patients with two
             records.
     """
     check_fit(embedder, store)
-    chosen = splits or protocol.splits or SPLITS
+    chosen = protocol.splits or HELD_OUT
     kept, notes = rows_to_evaluate(store, chosen, embedder.seen, protocol.leave_out_known)
     if "train" in chosen and not embedder.seen:
         notes += ("the model has no list of what it was trained on: whether it knows these records cannot be told",)
@@ -106,14 +98,14 @@ def evaluate_identification(
         patients=len(lineup.gallery),
         probes=len(lineup.probes),
         copies=lineup.copies,
-        accuracy=compare_search(
-            ranks["model"], ranks["random control"], lineup.patients, DEPTHS, protocol.bootstrap, protocol.seed
-        ),
+        accuracy=compare_search(ranks["model"], ranks["random"], lineup.patients, DEPTHS, protocol.bootstrap, protocol.seed),
         bootstrap=protocol.bootstrap,
         seed=protocol.seed,
         version=cmelt.__version__,
         notes=notes,
-        per_record=_per_record(lineup, ranks),
+        per_record={"rows": lineup.probes, "patients": lineup.patients}
+        | rank_arrays(ranks["model"], DEPTHS)
+        | rank_arrays(ranks["random"], DEPTHS, "random_"),
     )
 
 
@@ -137,12 +129,3 @@ def _lineup(store: EvaluationStore, rows: Rows) -> _Lineup:
         raise StoreError("store", fault, "evaluate more splits, or a store with patients who came again")
     places = np.searchsorted(gallery, [later[row] for row in probes.tolist()])
     return _Lineup(gallery, probes, places.astype(np.int64), len(copied))
-
-
-def _per_record(lineup: _Lineup, ranks: dict[str, Ranks]) -> dict[str, NDArray[Any]]:
-    arrays: dict[str, NDArray[Any]] = {"rows": lineup.probes, "patients": lineup.patients}
-    for word, found in ranks.items():
-        prefix = "" if word == "model" else "random_"
-        arrays[f"{prefix}rank"] = found.expected()
-        arrays.update({f"{prefix}within_{k}": found.within(k) for k in DEPTHS})
-    return arrays

@@ -72,17 +72,11 @@ def fit_probe(
     return replace(_fit(wide, truth, [g for g in grid if g <= strength])[-1], held_out=held_out)
 
 
-def choose_strength(
-    embeddings: Matrix, truth: NDArray[np.bool_], patients: NDArray[np.int64], rng: np.random.Generator, grid: Sequence[float]
-) -> float:
-    """The C of `grid` with the lowest log-loss, pooled over classes and held-out patients; the smallest of equals."""
-    return cross_validate(embeddings, truth, patients, rng, grid)[0]
-
-
 def cross_validate(
     embeddings: Matrix, truth: NDArray[np.bool_], patients: NDArray[np.int64], rng: np.random.Generator, grid: Sequence[float]
 ) -> tuple[float, Matrix]:
-    """The chosen C, and the log-odds [n, C] that probes of that strength give to patients they have not seen."""
+    """The C of `grid` with the lowest log-loss, pooled over classes and held-out patients (the smallest of equals), and the
+    log-odds [n, C] that probes of that strength give to patients they have not seen."""
     folds = patient_folds(patients, rng)
     if folds.max() == 0:
         return grid[len(grid) // 2], np.full(truth.shape, np.nan)  # a single patient: nothing to hold out

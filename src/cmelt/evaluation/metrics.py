@@ -6,7 +6,7 @@ replicates of a class are one cumulative sum.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +28,14 @@ class Figure:
     value: float
     low: float
     high: float
+
+    def text(self, *, signed: bool = False) -> str:
+        """ "0.843 [0.812, 0.871]"; the value alone where there is no interval, a dash where there is no value."""
+        if not np.isfinite(self.value):
+            return "–"
+        form = "+.3f" if signed else ".3f"
+        interval = f" [{self.low:{form}}, {self.high:{form}}]" if np.isfinite(self.low) else ""
+        return f"{self.value:{form}}{interval}"
 
 
 def evaluable(truth: Truth) -> NDArray[np.bool_]:
@@ -69,6 +77,11 @@ def best_threshold(scores: Scores, truth: Truth) -> float:
     quality = precision[:-1] * recall[:-1] / np.maximum(precision[:-1] + recall[:-1], 1e-300)
     best = len(quality) - 1 - int(np.argmax(quality[::-1]))
     return float(thresholds[best] if best == 0 else (thresholds[best] + thresholds[best - 1]) / 2)
+
+
+def dense(patients: NDArray[np.int64]) -> NDArray[np.int64]:
+    """[n] → [n] the same patients numbered from 0 without gaps, as `patient_weights` needs them."""
+    return np.unique(patients, return_inverse=True)[1].astype(np.int64)
 
 
 def patient_weights(patients: NDArray[np.int64], replicates: int, rng: np.random.Generator) -> NDArray[np.float32]:
@@ -145,6 +158,25 @@ def class_replicates(
 ) -> Replicates:
     """Replicates of a metric for all classes: scores, truth [n, C], weights [R, n] → [R, C]."""
     return np.stack([metric(scores[:, c], truth[:, c], weights) for c in range(truth.shape[1])], axis=1)
+
+
+def mean_points(sets: Sequence[NDArray], truth: Truth, metric: Callable[..., float]) -> NDArray[np.float64]:
+    """A metric of every class, averaged over K score sets [n, C]; truth [n, C] → [C]."""
+    return np.mean([[metric(one[:, c], truth[:, c]) for c in range(truth.shape[1])] for one in sets], axis=0)
+
+
+def mean_replicates(
+    sets: Sequence[NDArray],
+    truth: Truth,
+    weights: NDArray[np.floating],
+    shares: NDArray[np.float64],
+    metric: Callable[..., Replicates],
+) -> Replicates:
+    """Replicates of the same mean, [R, C]: weights [R, n]; shares [R, K] of the score sets sum to one in each replicate."""
+    total = np.zeros((len(weights), truth.shape[1]))
+    for k, one in enumerate(sets):
+        total += shares[:, k, None] * class_replicates(one, truth, weights, metric)
+    return total
 
 
 def macro(replicates: Replicates, points: NDArray[np.float64]) -> Replicates:

@@ -5,10 +5,12 @@ Every figure on it is read from the `results.json` of evaluations of these very 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cmelt.errors import SourceError
+from cmelt.evaluation.metrics import Figure
 from cmelt.sources.about import about_of
 from cmelt.training.card import WARNING, facts_table
 
@@ -95,13 +97,12 @@ def _overview(results: Sequence[Result]) -> str:
 
 
 def _task(result: Result) -> str:
-    shot = result["zero_shot"][result["headline"]]
-    probe = result["probes"][-1]["comparison"] if result["probes"] else None
+    shot = _classes(result["zero_shot"].get(result["headline"]))
+    probed = _classes(result["probes"][-1]["comparison"] if result["probes"] else None)
     rows = []
-    for name, figures in shot["model"]["classes"].items():
-        count = result["counts"][name]
-        probed = _figure(probe["model"]["classes"][name]["auroc"]) if probe and name in probe["model"]["classes"] else "–"
-        rows.append([name, str(count["positives"]), _figure(figures["auroc"]), _figure(figures["auprc"]), probed])
+    for name in {**shot, **probed}:
+        figures = (shot.get(name, {}).get("auroc"), shot.get(name, {}).get("auprc"), probed.get(name, {}).get("auroc"))
+        rows.append([name, str(result["counts"][name]["positives"]), *map(_figure, figures)])
     head = ["class", "positive", "zero-shot AUROC", "zero-shot average precision", "AUROC of a probe on most labels"]
     parts = [f"### {result['name']}: {result['task']['description']}", *result["notes"], _table(head, rows)]
     if result["left_out"]:
@@ -113,9 +114,14 @@ def _task(result: Result) -> str:
     return "\n\n".join(parts)
 
 
+def _classes(comparison: Result | None) -> Result:
+    """The model's figures by class; empty where this was not measured."""
+    return {} if comparison is None else dict(comparison["model"]["classes"])
+
+
 def _ways(result: Result) -> list[tuple[str, Result]]:
     """Each way of measuring in words, with its comparison."""
-    ways = [("zero-shot", result["zero_shot"][result["headline"]])]
+    ways = [("zero-shot", result["zero_shot"][result["headline"]])] if result["headline"] else []
     return ways + [
         (f"probe on {100 * probe['fraction']:g} % of the labels ({probe['records']} records)", probe["comparison"])
         for probe in result["probes"]
@@ -137,12 +143,11 @@ def _group_rows(way: str, comparison: Result) -> list[list[str]]:
 
 
 def _figure(figure: Result | None, *, signed: bool = False) -> str:
-    """ "0.843 [0.810, 0.872]"; a dash where there is none."""
-    if figure is None or figure["value"] is None:
+    """A figure of a results.json in words; a dash where there is none."""
+    if figure is None:
         return "–"
-    form = "{:+.3f}" if signed else "{:.3f}"
-    value, low, high = (None if figure[key] is None else form.format(figure[key]) for key in ("value", "low", "high"))
-    return f"{value} [{low}, {high}]" if low is not None else str(value)
+    value, low, high = (math.nan if figure[key] is None else figure[key] for key in ("value", "low", "high"))
+    return Figure(value, low, high).text(signed=signed)
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

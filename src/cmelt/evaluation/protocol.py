@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -13,6 +13,8 @@ from cmelt.evaluation.embedder import Embedder, EvaluationStore, Progress, Rows,
 from cmelt.evaluation.subgroups import Grouping, groups_of
 from cmelt.evaluation.tasks import Task
 
+#: What is evaluated without a task, where the protocol names no splits.
+HELD_OUT = ("validation", "test")
 #: Called with (what is being done, how much is done, how much there is).
 Report = Callable[[str, int, int], None]
 
@@ -56,6 +58,7 @@ class Sample:
     groups: Grouping = field(default_factory=dict)
 
     def classes(self, kept: NDArray[np.bool_]) -> Sample:
+        """The same of some of the classes, `kept` [C]."""
         return replace(self, truth=self.truth[:, kept])
 
 
@@ -66,37 +69,41 @@ def rows_of(store: EvaluationStore, task: Task, protocol: Protocol) -> tuple[tup
         raise ConfigError(
             "splits", "the training records cannot be evaluated by a probe that learns from them", "leave the probe out"
         )
-    members = task.members(store.index["labels"].tolist())
-
-    def rows(*names: str) -> Rows:
-        chosen = store.rows(*names)
-        return chosen[members[chosen]]
-
-    evaluated = rows(*splits)
+    evaluated = members_of(store, task, store.rows(*splits))
     if len(evaluated) == 0:
         fault = f"no record of task {task.name} in {' and '.join(splits)}"
         raise StoreError("store", fault, "check the labels (cmelt inspect) and the splits")
-    return tuple(splits), evaluated, rows("train") if protocol.fractions else np.zeros(0, np.int64)
+    training = members_of(store, task, store.rows("train")) if protocol.fractions else np.zeros(0, np.int64)
+    return tuple(splits), evaluated, training
 
 
-def sample_of(store: EvaluationStore, task: Task, rows: Rows, needed: Rows, embedded: dict[str, Vectors]) -> Sample:
+def members_of(store: EvaluationStore, task: Task, rows: Rows) -> Rows:
+    """The rows that belong to the task's population."""
+    return rows[task.members(store.index["labels"].iloc[rows].tolist())]
+
+
+def truth_of(store: EvaluationStore, task: Task, rows: Rows) -> NDArray[np.bool_]:
+    """[n, C] which of the task's classes each row belongs to."""
+    return task.truth(store.index["labels"].iloc[rows].tolist())
+
+
+def sample_of(store: EvaluationStore, task: Task, rows: Rows, needed: Rows, embedded: Mapping[str, Vectors]) -> Sample:
+    """The sample of some of the rows `needed` (ascending), which `embed_both` has embedded."""
     place = np.searchsorted(needed, rows)
-    labels = [store.index["labels"].iloc[row] for row in rows]
-    model, control = embedded["model"][place], embedded["random control"][place]
-    return Sample(rows, model, control, task.truth(labels), patients_of(store.index, rows), groups_of(store.index, rows))
+    truth, patients, groups = truth_of(store, task, rows), patients_of(store.index, rows), groups_of(store.index, rows)
+    return Sample(rows, embedded["model"][place], embedded["random"][place], truth, patients, groups)
 
 
 def embed_both(
     embedder: Embedder, control: Embedder, store: EvaluationStore, rows: Rows, progress: Report | None = None
 ) -> dict[str, Vectors]:
-    """The ECG embeddings [n, D] of a store's rows by "model" and by "random control"; computed once where these are one."""
+    """The ECG embeddings [n, D] of a store's rows by "model" and by its "random" control; once where these are one."""
+    model = embed_rows(embedder, store, rows, progress=stage(progress, "embedding, model"))
+    if control is embedder:
+        return {"model": model, "random": model}
+    return {"model": model, "random": embed_rows(control, store, rows, progress=stage(progress, "embedding, random control"))}
 
-    def told(word: str) -> Progress | None:
-        return None if progress is None else lambda done, total: progress(f"embedding, {word}", done, total)
 
-    model = embed_rows(embedder, store, rows, progress=told("model"))
-    same = control is embedder
-    return {
-        "model": model,
-        "random control": model if same else embed_rows(control, store, rows, progress=told("random control")),
-    }
+def stage(progress: Report | None, word: str) -> Progress | None:
+    """Progress of one named stage."""
+    return None if progress is None else lambda done, total: progress(word, done, total)

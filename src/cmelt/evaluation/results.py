@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from cmelt.evaluation.metrics import Figure
+from cmelt.evaluation.metrics import Figure, Truth
 from cmelt.evaluation.subgroups import Subgroups
 
 #: Of the results.json layout; counts up when a key comes, goes or changes its meaning.
 FORMAT, FORMAT_VERSION = "cmelt-evaluation", 2
+
+
+#: Of a field that is for the page or for paired comparisons, and no part of results.json.
+NOT_WRITTEN = {"written": False}
 
 
 @dataclass(frozen=True)
@@ -147,9 +153,11 @@ class Results:
         task: the task as it was asked, prompts included.
         splits, records, patients, train_records: what was evaluated and what probes could draw from.
         counts: by class, those left out included; `left_out`: classes without figures, with the reason.
-        headline: the zero-shot scoring to quote first: the task's choice, "similarity" where there are no negative prompts.
-        zero_shot: by scoring; probes: by rising fraction, empty where no probe was asked for.
-        examples: records for the report; not part of results.json.
+        headline: the zero-shot scoring to quote first: the task's choice, "similarity" where its prompts are missing; None where
+            there is no zero-shot.
+        zero_shot: by scoring, empty for a model that never learned to compare ECGs with texts; probes: by rising fraction,
+            empty where no probe was asked for.
+        examples: records for the report.
     """
 
     name: str
@@ -163,36 +171,63 @@ class Results:
     train_records: int
     counts: dict[str, ClassCount]
     left_out: dict[str, str]
-    headline: str
+    headline: str | None
     zero_shot: dict[str, Comparison]
     probes: tuple[ProbeResult, ...]
     bootstrap: int
     seed: int
     version: str
     notes: tuple[str, ...] = ()
-    examples: tuple[Example, ...] = field(default=())
+    examples: tuple[Example, ...] = field(default=(), metadata=NOT_WRITTEN)
 
     @property
-    def best_zero_shot(self) -> Comparison:
-        """The headline scoring's figures."""
-        return self.zero_shot[self.headline]
+    def best_zero_shot(self) -> Comparison | None:
+        """The headline scoring's figures; None where there is no zero-shot."""
+        return None if self.headline is None else self.zero_shot[self.headline]
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain dictionaries, lists and numbers; a figure that does not exist is null."""
-        content = plain(self)
-        del content["examples"]
-        return content
+    @property
+    def figures(self) -> dict[str, Comparison]:
+        """The headline zero-shot scoring's and every probe's, by the way of measuring in words."""
+        shot = {} if self.best_zero_shot is None else {"zero-shot": self.best_zero_shot}
+        return shot | {f"probe {100 * probe.fraction:g} %": probe.comparison for probe in self.probes}
+
+
+def class_counts(names: Iterable[str], tested: Truth, training: Truth) -> dict[str, ClassCount]:
+    """By class how often it occurs among the evaluated and the training records, whose truth is [n, C] and [m, C]."""
+    return {
+        str(name): ClassCount(int(own.sum()), float(own.sum() / len(own)), int(learned.sum()))
+        for name, own, learned in zip(names, tested.T, training.T, strict=True)
+    }
+
+
+def why_without_figures(names: Iterable[str], tested: Truth, learned: NDArray[np.bool_], unlearned: str) -> dict[str, str]:
+    """Why classes have no figures, by name: tested [n, C] is the truth of the evaluated records.
+
+    Args:
+        learned: [C] which classes could be learned; `unlearned` is what is said of the others.
+    """
+    reasons = {}
+    for name, truth, known in zip(names, tested.T, learned, strict=True):
+        if truth.all() or not truth.any():
+            reasons[str(name)] = "every evaluated record is positive" if truth.any() else "no evaluated record is positive"
+        elif not known:
+            reasons[str(name)] = unlearned
+    return reasons
 
 
 def envelope(results: list[Results]) -> dict[str, Any]:
     """The content of results.json: format, version, and one entry a task under its name."""
-    return {"format": FORMAT, "version": FORMAT_VERSION, "results": {r.name: r.to_json() for r in results}}
+    return {"format": FORMAT, "version": FORMAT_VERSION, "results": {r.name: plain(r) for r in results}}
 
 
 def plain(value: Any) -> Any:
-    """Dataclasses, dictionaries, lists and numbers as JSON takes them; what is not finite becomes null."""
+    """Dataclasses, dictionaries, lists and numbers as JSON takes them; what is not finite becomes null.
+
+    Fields that are `NOT_WRITTEN` are left out.
+    """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        written = [field.name for field in dataclasses.fields(value) if field.metadata.get("written", True)]
+        return {name: plain(getattr(value, name)) for name in written}
     if isinstance(value, dict):
         return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, tuple | list):

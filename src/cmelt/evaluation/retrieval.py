@@ -13,14 +13,13 @@ import cmelt
 from cmelt.errors import StoreError
 from cmelt.evaluation.comparison import exchange
 from cmelt.evaluation.contamination import rows_to_evaluate
-from cmelt.evaluation.embedder import Embedder, EvaluationStore, Rows, Vectors, check_fit, patients_of
-from cmelt.evaluation.protocol import Protocol, Report, embed_both
+from cmelt.evaluation.embedder import Embedder, EvaluationStore, Rows, Vectors, check_aligned, check_fit, patients_of
+from cmelt.evaluation.protocol import HELD_OUT, Protocol, Report, embed_both
 from cmelt.evaluation.ranks import Ranks, first_hits
-from cmelt.evaluation.results import plain
-from cmelt.evaluation.search import SearchResult, compare_search
+from cmelt.evaluation.results import NOT_WRITTEN
+from cmelt.evaluation.search import SearchResult, compare_search, rank_arrays
 
 DEPTHS = (1, 5, 10)
-SPLITS = ("validation", "test")
 #: Of the shuffled control: each is a whole search in both directions.
 PERMUTATIONS = 20
 
@@ -35,7 +34,8 @@ class RetrievalResults:
         ecg_to_report: every record's ECG searched among the distinct reports; its own report is the hit.
         report_to_ecg: every record's report searched among all ECGs; each ECG whose report is word for word the same is a hit.
         per_record: arrays over the evaluated records, for paired comparisons: `rows`, `patients`, and for both directions and
-            both models the expected rank and the probability of a hit within each k; not part of the JSON.
+            both models the expected rank and the probability of a hit within each k (`rank_arrays`; names begin with
+            "ecg_to_report_" or "report_to_ecg_", the control's with "random_" before that).
     """
 
     store: str
@@ -52,18 +52,12 @@ class RetrievalResults:
     seed: int
     version: str
     notes: tuple[str, ...] = ()
-    per_record: Mapping[str, NDArray[Any]] = field(default_factory=dict, compare=False, repr=False)
+    per_record: Mapping[str, NDArray[Any]] = field(default_factory=dict, compare=False, repr=False, metadata=NOT_WRITTEN)
 
     @property
     def directions(self) -> dict[str, SearchResult]:
         """Both, by how they are called in tables."""
         return {"ECG → report": self.ecg_to_report, "report → ECG": self.report_to_ecg}
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain dictionaries, lists and numbers; a figure that does not exist is null."""
-        content: dict[str, Any] = plain(self)
-        del content["per_record"]
-        return content
 
 
 @dataclass(frozen=True)
@@ -81,24 +75,25 @@ def evaluate_retrieval(
     control: Embedder,
     store: EvaluationStore,
     protocol: Protocol,
-    splits: tuple[str, ...] | None = None,
     progress: Report | None = None,
 ) -> RetrievalResults:
     """Search reports by ECG and ECGs by report; identical reports count as one, equal similarities as in random order.
 
     Args:
         embedder, control: the model, and the same architecture with random weights.
-        splits: of the store; the protocol's where it names any, else validation and test.
+        protocol: its splits are asked, validation and test where it names none.
 
     Raises:
+        ConfigError: the model has never learned to compare ECGs with texts.
         StoreError: the store does not fit the model, has records that training has seen (unless the protocol leaves them out),
             or fewer than two different reports.
     """
+    check_aligned(embedder, "retrieval")
     check_fit(embedder, store)
-    chosen = splits or protocol.splits or SPLITS
+    chosen = protocol.splits or HELD_OUT
     pairs, notes, without = _pairs(embedder, store, protocol, chosen)
     ecgs = embed_both(embedder, control, store, pairs.rows, progress)
-    texts = {word: side.embed_texts(pairs.reports) for word, side in (("model", embedder), ("random control", control))}
+    texts = {word: side.embed_texts(pairs.reports) for word, side in (("model", embedder), ("random", control))}
     ranks = {word: _both_ways(ecgs[word], texts[word], pairs.group) for word in ecgs}
     rng = np.random.default_rng([protocol.seed, 13])
     orders = [exchange(pairs.patients, rng) for _ in range(PERMUTATIONS)]
@@ -106,7 +101,7 @@ def evaluate_retrieval(
     results = [
         compare_search(
             ranks["model"][way],
-            ranks["random control"][way],
+            ranks["random"][way],
             pairs.patients,
             DEPTHS,
             protocol.bootstrap,
@@ -160,9 +155,7 @@ def _both_ways(ecgs: Vectors, texts: Vectors, group: NDArray[np.int64]) -> tuple
 
 def _per_record(pairs: _Pairs, ranks: dict[str, tuple[Ranks, Ranks]]) -> dict[str, NDArray[Any]]:
     arrays: dict[str, NDArray[Any]] = {"rows": pairs.rows, "patients": pairs.patients}
-    for word, sides in ranks.items():
-        prefix = "" if word == "model" else "random_"
+    for prefix, sides in (("", ranks["model"]), ("random_", ranks["random"])):
         for way, found in zip(("ecg_to_report", "report_to_ecg"), sides, strict=True):
-            arrays[f"{prefix}{way}_rank"] = found.expected()
-            arrays.update({f"{prefix}{way}_within_{k}": found.within(k) for k in DEPTHS})
+            arrays |= rank_arrays(found, DEPTHS, f"{prefix}{way}_")
     return arrays

@@ -69,6 +69,11 @@ def compare_search(
     )
 
 
+def rank_arrays(ranks: Ranks, depths: Sequence[int], prefix: str = "") -> dict[str, NDArray[np.float64]]:
+    """[Q] each, for paired comparisons: the expected rank and the probability of a hit within each k, names after `prefix`."""
+    return {f"{prefix}rank": ranks.expected()} | {f"{prefix}within_{k}": ranks.within(k) for k in depths}
+
+
 def _figures(ranks: Ranks, depths: Sequence[int], weights: NDArray[np.float64]) -> SearchFigures:
     points = _points(ranks, depths)
     within = {str(k): metrics.figure(points.within[str(k)].value, _mean(ranks.within(k), weights)) for k in depths}

@@ -15,9 +15,9 @@ from cmelt.evaluation.decisions import calls_of, decide, with_decisions
 from cmelt.evaluation.embedder import Embedder, EvaluationStore, Rows, Vectors, check_fit
 from cmelt.evaluation.linear_probe import LinearProbe, fit_probe
 from cmelt.evaluation.logistic import sigmoid
-from cmelt.evaluation.metrics import Figure, Replicates, Truth
+from cmelt.evaluation.metrics import Figure, Truth
 from cmelt.evaluation.protocol import Protocol, Report, Sample, embed_both, sample_of
-from cmelt.evaluation.results import ClassCount, Comparison
+from cmelt.evaluation.results import Comparison, class_counts
 from cmelt.evaluation.shift_results import ShiftResults, SourceRecords, TargetRecords
 from cmelt.evaluation.shift_rows import rows_of_shift
 from cmelt.evaluation.tasks import Task
@@ -77,7 +77,7 @@ def evaluate_shift(
     trial = _trial(task, training, home, away, protocol)
     head, scores, home_scores = _asked(trial)
     at_home, drop = _at_home(trial, scores[0], home_scores)
-    shot, shot_scores = _zero_shot(embedder, control, task, trial)
+    shot, shot_scores = _zero_shot(embedder, control, task, trial) if embedder.aligned else ({}, {})
     per_record = {"rows": away.rows, "patients": away.patients, "truth": trial.bench.truth, "head": scores[0]}
     return ShiftResults(
         name=task.name,
@@ -86,13 +86,13 @@ def evaluate_shift(
         target=TargetRecords(target.sha256, part, rows.splits, len(rows.away), len(np.unique(away.patients)), rows.left_out),
         model=embedder.identity,
         control=control.identity,
-        counts=_counts(task, training, away),
+        counts=class_counts(task.classes, away.truth, training.truth),
         left_out=_left_out(task, training, away),
         head=head,
         at_home=at_home,
         drop=drop,
         zero_shot=shot,
-        headline=task.headline if task.headline in shot else "similarity",
+        headline=zero_shot.headline_of(task, shot) if shot else None,
         strength=trial.model.strength,
         random_strength=trial.control.strength,
         bootstrap=protocol.bootstrap,
@@ -158,19 +158,12 @@ def _at_home(trial: _Trial, away: Scores, home: tuple[Scores, Scores]) -> tuple[
     frequent = _frequent(truth)
     if not frequent.any():
         return None, None
-    there = bench.part(np.ones(len(bench.truth), dtype=bool), frequent)
+    there = bench.part(classes=frequent)
     # Another seed than the target's: the patients of two hospitals are drawn independently of each other.
     here = Bench(there.names, truth[:, frequent], trial.home.patients, len(bench.weights), bench.seed + 1)
-    before, after = _macro(here, home[0][:, frequent]), _macro(there, away[:, frequent])
+    before, after = here.macro([home[0][:, frequent]]), there.macro([away[:, frequent]])
     found = here.compare([home[0][:, frequent]], [home[1][:, frequent]])
     return found, metrics.figure(before[0] - after[0], before[1] - after[1])
-
-
-def _macro(bench: Bench, scores: Scores) -> tuple[float, Replicates]:
-    """Macro AUROC of [n, C] scores and its replicates [R]."""
-    points = np.array([metrics.auroc(scores[:, c], bench.truth[:, c]) for c in range(len(bench.names))])
-    replicates = metrics.class_replicates(scores, bench.truth, bench.weights, metrics.weighted_auroc)
-    return float(points.mean()), metrics.macro(replicates, points)
 
 
 def _zero_shot(
@@ -182,13 +175,6 @@ def _zero_shot(
     kept = {scoring: values[:, trial.kept] for scoring, values in model.items()}
     found = {scoring: trial.bench.compare([values], [random[scoring][:, trial.kept]]) for scoring, values in kept.items()}
     return found, kept
-
-
-def _counts(task: Task, training: Sample, away: Sample) -> dict[str, ClassCount]:
-    asked, learned = away.truth.sum(axis=0), training.truth.sum(axis=0)
-    return {
-        name: ClassCount(int(asked[c]), float(asked[c] / len(away.rows)), int(learned[c])) for c, name in enumerate(task.classes)
-    }
 
 
 def _left_out(task: Task, training: Sample, away: Sample) -> dict[str, str]:

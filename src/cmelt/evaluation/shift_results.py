@@ -9,7 +9,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from cmelt.evaluation.metrics import Figure
-from cmelt.evaluation.results import ClassCount, Comparison, plain
+from cmelt.evaluation.results import NOT_WRITTEN, ClassCount, Comparison
 
 
 @dataclass(frozen=True)
@@ -50,10 +50,11 @@ class ShiftResults:
             where there are none.
         drop: macro AUROC at home minus on the target, over the classes of `at_home`; the patients of the two are drawn
             independently.
-        zero_shot: by scoring, the same records and classes without any label; `headline` is the one to quote.
+        zero_shot: by scoring, the same records and classes without any label; `headline` is the one to quote. Empty, and None,
+            for a model that never learned to compare ECGs with texts.
         strength, random_strength: the chosen C of the model's and of the random encoder's head.
         per_record: arrays over the target's records, for paired comparisons: `rows`, `patients`, and `truth`, `head`,
-            `random_head` and each zero-shot scoring, [n, C] in the order of `classes`; not part of the JSON.
+            `random_head` and each zero-shot scoring, [n, C] in the order of `classes`.
     """
 
     name: str
@@ -68,22 +69,21 @@ class ShiftResults:
     at_home: Comparison | None
     drop: Figure | None
     zero_shot: dict[str, Comparison]
-    headline: str
+    headline: str | None
     strength: float
     random_strength: float
     bootstrap: int
     seed: int
     version: str
     notes: tuple[str, ...] = ()
-    per_record: Mapping[str, NDArray[Any]] = field(default_factory=dict, compare=False, repr=False)
+    per_record: Mapping[str, NDArray[Any]] = field(default_factory=dict, compare=False, repr=False, metadata=NOT_WRITTEN)
 
     @property
     def classes(self) -> tuple[str, ...]:
         """Those with figures, in the order of the tables."""
         return tuple(self.head.model.classes)
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain dictionaries, lists and numbers; a figure that does not exist is null."""
-        content: dict[str, Any] = plain(self)
-        del content["per_record"]
-        return content
+    @property
+    def best_zero_shot(self) -> Comparison | None:
+        """The headline scoring's figures; None where there is no zero-shot."""
+        return None if self.headline is None else self.zero_shot[self.headline]

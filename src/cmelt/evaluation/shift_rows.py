@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from cmelt.errors import StoreError
 from cmelt.evaluation.contamination import overlap_between, overlap_with_training, rows_seen
 from cmelt.evaluation.embedder import EvaluationStore, Rows
-from cmelt.evaluation.protocol import Protocol
+from cmelt.evaluation.protocol import HELD_OUT, Protocol, members_of
 from cmelt.evaluation.tasks import Task
 from cmelt.sources.provenance import collection_of
 
@@ -44,8 +44,8 @@ def rows_of_shift(
     Raises StoreError as `evaluate_shift`.
     """
     splits = protocol.splits or SPLITS
-    training = _members(source, source.rows("train"), task)
-    away = _part(target, _members(target, target.rows(*splits), task), part)
+    training = members_of(source, task, source.rows("train"))
+    away = _part(target, members_of(target, task, target.rows(*splits)), part)
     for word, rows in (("source", training), ("target", away)):
         if len(rows) == 0:
             asked = "train" if word == "source" else part or " and ".join(splits)
@@ -64,14 +64,10 @@ def rows_of_shift(
     if len(away) == 0:
         whole = ", ".join(f"{count} {reason}" for reason, count in left_out.items())
         raise StoreError("target", f"no record is left to ask: {whole}", "ask records of another hospital")
-    home = _without(source, _members(source, source.rows("validation", "test"), task), from_source)[0]
+    home = _without(source, members_of(source, task, source.rows(*HELD_OUT)), from_source)[0]
     home = np.setdiff1d(home, overlap_with_training(source, home, seen).rows)
     notes = () if seen else ("the model has no list of what it was trained on: only the head's records are known to be unseen",)
     return ShiftRows(training, home, away, splits, left_out_training, left_out, notes)
-
-
-def _members(store: EvaluationStore, rows: Rows, task: Task) -> Rows:
-    return rows[task.members(store.index["labels"].iloc[rows].tolist())]
 
 
 def _part(store: EvaluationStore, rows: Rows, part: str) -> Rows:

@@ -105,9 +105,7 @@ def _macro_auroc(
     """Macro AUROC of some records [n] over some classes [C], and its replicates [R], in which all groups share the patients
     that are drawn."""
     truth, weights, shares = bench.truth[np.ix_(inside, kept)], bench.weights[:, inside], bench.draw_shares(len(score_sets))
-    points, total = np.zeros(truth.shape[1]), np.zeros((len(weights), truth.shape[1]))
-    for k, scores in enumerate(score_sets):
-        own = scores[np.ix_(inside, kept)]
-        points += [metrics.auroc(own[:, c], truth[:, c]) / len(score_sets) for c in range(truth.shape[1])]
-        total += shares[:, k, None] * metrics.class_replicates(own, truth, weights, metrics.weighted_auroc)
-    return float(points.mean()), metrics.macro(total, points)
+    own = [scores[np.ix_(inside, kept)] for scores in score_sets]
+    points = metrics.mean_points(own, truth, metrics.auroc)
+    replicates = metrics.mean_replicates(own, truth, weights, shares, metrics.weighted_auroc)
+    return float(points.mean()), metrics.macro(replicates, points)

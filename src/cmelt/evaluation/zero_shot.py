@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from cmelt.evaluation.embedder import Embedder, Vectors
 
 if TYPE_CHECKING:
     from cmelt.evaluation.tasks import Task
+    from cmelt.evaluation.tasks.loading import Scoring
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,11 @@ def scores(ecg: Vectors, prompts: PromptVectors) -> dict[str, NDArray[np.float64
     if prompts.has_opposites.any():
         result["pairs"] = pairs(ecg, prompts)
     return result
+
+
+def headline_of(task: Task, found: Container[str]) -> Scoring:
+    """The scoring to quote of those found: the task's own choice, raw similarity where its prompts are missing."""
+    return task.headline if task.headline in found else "similarity"
 
 
 def unit(vectors: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -8,7 +8,7 @@ from typing import Any
 from transformers import AutoConfig, PreTrainedConfig
 
 from cmelt.config.parsing import from_mapping, to_mapping
-from cmelt.config.settings import CONTRASTIVE, ModelSettings, ObjectiveSettings
+from cmelt.config.settings import ModelSettings, ObjectiveSettings
 from cmelt.errors import ConfigError
 
 #: What a model can be without, and still embed ECGs and texts.
@@ -59,9 +59,8 @@ class CMeltConfig(PreTrainedConfig):
 
     @property
     def aligned(self) -> bool:
-        """Whether an objective has put ECGs and texts into one space. Without, nothing relates the two embeddings: zero-shot
-        scores and retrieval are chance, whatever figure they give; probes of the ECG embedding are not concerned."""
-        return bool(self.objective_settings.weights.keys() & CONTRASTIVE)
+        """Whether an objective has put ECGs and texts into one space (`ObjectiveSettings.aligned`)."""
+        return self.objective_settings.aligned
 
 
 def _objectives(mapping: dict[str, Any]) -> ObjectiveSettings:

@@ -17,13 +17,13 @@ from typing import Any
 from cmelt.config import Recipe, load_recipe
 from cmelt.evaluation.tasks import Task, load_task
 from cmelt.store import open_store
-from cmelt.study.settings import Data, Evaluation, EvaluationKind, Model, ModelKind, Study
+from cmelt.study.settings import WITH_TEXTS, Data, Evaluation, EvaluationKind, Model, ModelKind, Study
 
 #: Count up when the same settings would train, or measure, something else.
 TRAINING_VERSION = 1
 MEASURING_VERSION = 2
 #: Settings of a run that change what is written, not what is computed.
-_FREE = ("log_every", "checkpoint_every", "keep_checkpoints")
+_FREE = ("log_every", "checkpoint_every", "keep_checkpoints", "loaders")
 
 
 @dataclass(frozen=True)
@@ -293,13 +293,19 @@ def _items_of(study: Study, cell: Cell, parts: dict[str, StorePart]) -> Iterator
     for asked in study.evaluate:
         named = (not asked.models or cell.model in asked.models) and cell.model not in asked.without
         named = named and (not asked.seeds or cell.seed in asked.seeds)
-        if named and (not asked.data or not cell.data or cell.data in asked.data) and _suits(asked.kind, cell.kind):
+        if named and (not asked.data or not cell.data or cell.data in asked.data) and _suits(asked.kind, cell):
             yield from _items(asked, parts)
 
 
-def _suits(kind: EvaluationKind, model: ModelKind) -> bool:
-    """A supervised network has nothing but its classes; it alone is measured by them directly."""
-    return (kind == "supervised") == (model == "supervised")
+def _suits(kind: EvaluationKind, cell: Cell) -> bool:
+    """Whether a model can be measured so.
+
+    A supervised network has nothing but its classes, and it alone is measured by them directly. A model that has never learned
+    to compare ECGs with texts is asked for neither zero-shot scores nor reports.
+    """
+    if kind in WITH_TEXTS and cell.recipe is not None and not cell.recipe.objectives.aligned:
+        return False
+    return (kind == "supervised") == (cell.kind == "supervised")
 
 
 def _items(asked: Evaluation, parts: dict[str, StorePart]) -> Iterator[Item]:

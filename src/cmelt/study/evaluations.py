@@ -13,11 +13,11 @@ from cmelt.errors import ConfigError, StoreError
 from cmelt.evaluation import metrics, zero_shot
 from cmelt.evaluation.embedder import Rows, patients_of
 from cmelt.evaluation.linear_probe import draw_records, fit_probe
-from cmelt.evaluation.protocol import Protocol
+from cmelt.evaluation.protocol import Protocol, truth_of
 from cmelt.evaluation.tasks import load_task
 from cmelt.study.cells import Item
 from cmelt.study.outcomes import Hits, Outcome, Scores
-from cmelt.study.subject import SEED, Question, Subject, known_patients, question_of, split_numbers, training_rows, truth_of
+from cmelt.study.subject import SEED, Question, Subject, known_patients, question_of, split_numbers, training_rows
 
 if TYPE_CHECKING:
     from cmelt.store import Store
@@ -35,8 +35,8 @@ def _zero_shot(item: Item, subject: Subject) -> Scores:
     found = zero_shot.scores(subject.vectors(asked.store, asked.rows), prompts)
     if item.scoring != "headline" and item.scoring not in found:
         raise ConfigError(asked.task.name, f"has no prompts for scoring {item.scoring}", f"it allows {', '.join(found)}")
-    scoring = asked.task.headline if item.scoring == "headline" else item.scoring
-    return _scores(asked, found.get(scoring, found["similarity"])[None], asked.kept)
+    scoring = zero_shot.headline_of(asked.task, found) if item.scoring == "headline" else item.scoring
+    return _scores(asked, found[scoring][None], asked.kept)
 
 
 def _probe(item: Item, subject: Subject) -> Scores:
@@ -74,7 +74,7 @@ def _retrieval(item: Item, subject: Subject) -> Hits:
     from cmelt.evaluation.retrieval import DEPTHS, evaluate_retrieval
 
     store = subject.store(item.store)
-    found = evaluate_retrieval(subject.embedder, subject.embedder, store, _protocol(item), item.splits or None).per_record
+    found = evaluate_retrieval(subject.embedder, subject.embedder, store, _protocol(item)).per_record
     columns = {
         f"{word} R@{k}": found[f"{way}_within_{k}"]
         for way, word in (("ecg_to_report", "ECG → report"), ("report_to_ecg", "report → ECG"))
@@ -87,7 +87,7 @@ def _identification(item: Item, subject: Subject) -> Hits:
     from cmelt.evaluation.identification import DEPTHS, evaluate_identification
 
     store = subject.store(item.store)
-    found = evaluate_identification(subject.embedder, subject.embedder, store, _protocol(item), item.splits or None).per_record
+    found = evaluate_identification(subject.embedder, subject.embedder, store, _protocol(item)).per_record
     return _hits(store, found["rows"], {f"top-{k}": found[f"within_{k}"] for k in DEPTHS})
 
 
@@ -136,7 +136,7 @@ def _supervised(item: Item, subject: Subject) -> Scores:
 
 def _labelled(item: Item, subject: Subject) -> tuple[Question, LabelledRecords, LabelledRecords]:
     """What is asked, the training records, and the measured ones; of the classes that both know, with the item's leads."""
-    from cmelt.evaluation.fine_tune import LEAD_SETS
+    from cmelt.records.record import LEAD_SETS
     from cmelt.training.labelled import LabelledRecords
 
     asked = question_of(item, subject)

@@ -14,6 +14,8 @@ ModelKind = Literal["pretrained", "random", "supervised"]
 EvaluationKind = Literal["zero-shot", "probe", "retrieval", "identification", "shift", "fine-tune", "supervised"]
 #: What needs classes to be asked for.
 WITH_TASKS: tuple[EvaluationKind, ...] = ("zero-shot", "probe", "shift", "fine-tune", "supervised")
+#: What compares ECGs with texts.
+WITH_TEXTS: tuple[EvaluationKind, ...] = ("zero-shot", "retrieval")
 #: What has the store's training records for learning.
 LEARN_FROM_TRAINING: tuple[EvaluationKind, ...] = ("probe", "fine-tune", "supervised")
 #: The lead subsets of the Challenge of 2021.

@@ -15,6 +15,7 @@ from cmelt.errors import StoreError
 from cmelt.evaluation import metrics
 from cmelt.evaluation.contamination import unseen
 from cmelt.evaluation.embedder import Embedder, Rows, Vectors, check_fit, embed_rows, patients_of
+from cmelt.evaluation.protocol import members_of, truth_of
 from cmelt.evaluation.tasks import Task, load_task
 from cmelt.study.cells import Cell, Item, StorePart
 from cmelt.study.outcomes import SPLITS
@@ -42,6 +43,7 @@ class Remembering:
     identity = property(lambda self: self.model.identity)
     seen = property(lambda self: self.model.seen)
     negative_weight = property(lambda self: self.model.negative_weight)
+    aligned = property(lambda self: self.model.aligned)
 
     def embed_ecgs(self, millivolts: NDArray[np.float32]) -> Vectors:
         """[n, leads, samples] millivolts → [n, D] unit vectors."""
@@ -109,6 +111,10 @@ class Question:
 
 
 def question_of(item: Item, subject: Subject) -> Question:
+    """The records of an item, less those that its model has seen where the item leaves them out.
+
+    Raises StoreError where it does not, and where no record is left.
+    """
     store, task = subject.store(item.store), load_task(item.task_source)
     rows = rows_to_measure(store, task, item)
     seen = () if subject.cell.kind == "supervised" else subject.embedder.seen
@@ -139,14 +145,6 @@ def rows_to_measure(store: Store, task: Task | None, item: Item) -> Rows:
     if item.records is not None and item.records < len(rows):
         rows = np.sort(np.random.default_rng([SEED, 32]).choice(rows, item.records, replace=False))
     return rows
-
-
-def members_of(store: Store, task: Task, rows: Rows) -> Rows:
-    return rows[task.members([store.index["labels"].iloc[row] for row in rows])]
-
-
-def truth_of(store: Store, task: Task, rows: Rows) -> NDArray[np.bool_]:
-    return task.truth([store.index["labels"].iloc[row] for row in rows])
 
 
 def known_patients(store: Store, rows: Rows) -> NDArray[np.int64]:

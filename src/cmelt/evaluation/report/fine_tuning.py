@@ -72,19 +72,8 @@ def page(results: FineTuneResults) -> str:
 
 def lead_table(lines: Sequence[LeadResult]) -> str:
     """One line a lead set and share: the three networks, what the first gains, and what the missing leads cost."""
-    head = [
-        "leads",
-        "labels",
-        "AUROC",
-        "random weights",
-        "difference",
-        "ResNet1d",
-        "difference",
-        "average precision",
-        "F1",
-        "ECE",
-    ]
-    head.append("cost of missing leads")
+    head = ["leads", "labels", "AUROC", "random weights", "difference", "ResNet1d", "difference"]
+    head += ["average precision", "F1", "ECE", "cost of missing leads"]
     rows = []
     for line in lines:
         c = line.comparison
@@ -176,12 +165,8 @@ def _facts(results: FineTuneResults, given: FineTuned) -> ClassifierFacts:
 def card(results: FineTuneResults, given: FineTuned) -> str:
     """The classifier's README: what it is, what it was measured on, what it is not for."""
     line = results.lines[0]
-
-    def cell(figure: Figure | None) -> str:
-        return "–" if figure is None else f"{figure.value:.3f} [{figure.low:.3f}, {figure.high:.3f}]"
-
     rows = "\n".join(
-        f"| {name} | {results.counts[name].train_positives} | {cell(line.comparison.model.classes[name].auroc)} | "
+        f"| {name} | {results.counts[name].train_positives} | {line.comparison.model.classes[name].auroc.text()} | "
         f"{'–' if threshold is None else f'{threshold:.3f}'} |"
         for name, threshold in zip(given.classes, given.thresholds, strict=True)
     )
@@ -194,8 +179,8 @@ on {line.records} records of the training split of store {results.store["sha256"
 Input: {" ".join(given.leads)} in millivolts, {results.store["rate_hz"]:g} Hz, {results.store["samples"]} samples; other leads are
 not looked at. Output: a probability a class. `cmelt.checkpoints.classifier_folder.load_classifier` reads this folder.
 
-Macro AUROC {cell(line.comparison.model.macro_auroc)} on {results.records} records of {results.patients} patients
-({" and ".join(results.splits)}); the same network from random weights {cell(line.comparison.random.macro_auroc)}.
+Macro AUROC {line.comparison.model.macro_auroc.text()} on {results.records} records of {results.patients} patients
+({" and ".join(results.splits)}); the same network from random weights {line.comparison.random.macro_auroc.text()}.
 
 | class | in training | AUROC | threshold |
 |---|---|---|---|

@@ -72,11 +72,10 @@ def _search_rows(name: str, way: str, search: SearchResult) -> list[str]:
 
 
 def _shift(result: ShiftResults) -> str:
-    shot = result.zero_shot[result.headline]
-    drawn = [("linear head, another hospital", result.head), ("zero-shot, another hospital", shot)]
-    if result.at_home is not None:
-        drawn.insert(0, (f"linear head, at home ({len(result.at_home.model.classes)} classes)", result.at_home))
-    chart = forest_chart([(name, c.model.macro_auroc, c.random.macro_auroc) for name, c in drawn])
+    home = "" if result.at_home is None else f"linear head, at home ({len(result.at_home.model.classes)} classes)"
+    drawn = {home: result.at_home, "linear head, another hospital": result.head}
+    drawn["zero-shot, another hospital"] = result.best_zero_shot
+    chart = forest_chart([(n, c.model.macro_auroc, c.random.macro_auroc) for n, c in drawn.items() if c is not None])
     source, target = result.source, result.target
     asked = f" ({target.part})" if target.part else ""
     facts = (
@@ -102,10 +101,10 @@ def _shift(result: ShiftResults) -> str:
 
 def _shift_table(result: ShiftResults) -> str:
     """One line a class: how often it is learned and asked, and its AUROC by every way."""
-    shot = result.zero_shot[result.headline]
+    shot = result.best_zero_shot
     head = ("class", "learned from", "asked of", "linear head", "random weights", "at home", "zero-shot", "random weights")
     home = None if result.at_home is None else result.at_home.model
-    macro = [result.head.model, result.head.random, home, shot.model, shot.random]
+    macro = [result.head.model, result.head.random, home, *((None, None) if shot is None else (shot.model, shot.random))]
     means = _shift_cells([None if one is None else one.macro_auroc for one in macro])
     rows = [f'<tr class="mean"><td>mean of {len(result.classes)}</td><td></td><td></td>{means}</tr>']
     for name in result.classes:

@@ -38,11 +38,7 @@ def page(results: Sequence[Results], further: Further, loss_log: Path | None, st
 
 def headline_rows(results: Sequence[Results]) -> list[tuple[str, Comparison]]:
     """What the overview draws: each task's zero-shot headline and its probes, by name."""
-    rows = []
-    for r in results:
-        rows.append((f"{r.name}, zero-shot", r.best_zero_shot))
-        rows.extend((f"{r.name}, probe {share(p.fraction)}", p.comparison) for p in r.probes)
-    return rows
+    return [(f"{r.name}, {way}", comparison) for r in results for way, comparison in r.figures.items()]
 
 
 def _overview(results: Sequence[Results]) -> str:
@@ -57,21 +53,15 @@ def _overview(results: Sequence[Results]) -> str:
 def _task(result: Results, store: EvaluationStore | None) -> str:
     facts = (
         f"{result.records} records of {result.patients} patients ({' and '.join(result.splits)}); "
-        f"{len(result.best_zero_shot.model.classes)} of {len(result.counts)} classes have figures."
+        f"{len(next(iter(result.figures.values())).model.classes)} of {len(result.counts)} classes have figures."
     )
     parts = [f'<h2 id="{_anchor(result)}">{escape(str(result.task["description"]) or result.name)}</h2><p>{escape(facts)}</p>']
     parts += [f'<p class="warning">{escape(note)}</p>' for note in result.notes]
     if result.left_out:
         names = "; ".join(f"{escape(name)}: {escape(reason)}" for name, reason in result.left_out.items())
         parts.append(f"<details><summary>{len(result.left_out)} classes left out</summary><p>{names}</p></details>")
-    parts.append(f"<h3>Zero-shot, {SCORINGS[result.headline]}</h3>{class_table(result, result.best_zero_shot)}")
-    for scoring, comparison in result.zero_shot.items():
-        if scoring != result.headline:
-            found = class_table(result, comparison)
-            parts.append(f"<details><summary>Zero-shot, {SCORINGS[scoring]}</summary>{found}</details>")
-    if calls := decision_table(result.best_zero_shot):
-        parts.append(f"<details><summary>Calls and calibration, zero-shot</summary>{calls}</details>")
-    parts.append(f"<h3>ROC curves, zero-shot</h3>{_curves(result.best_zero_shot)}")
+    if (shot := result.best_zero_shot) is not None:
+        parts.append(_zero_shot(result, shot))
     if result.probes:
         last = result.probes[-1]
         parts.append(f"<h3>Linear probe</h3>{probe_table(result)}")
@@ -114,8 +104,21 @@ def _example(example: Example, records: int, store: EvaluationStore) -> str:
     )
 
 
+def _zero_shot(result: Results, shot: Comparison) -> str:
+    """The headline scoring's classes, the other scorings folded away, calls, and curves."""
+    parts = [f"<h3>Zero-shot, {SCORINGS[str(result.headline)]}</h3>{class_table(result, shot)}"]
+    for scoring, comparison in result.zero_shot.items():
+        if scoring != result.headline:
+            found = class_table(result, comparison)
+            parts.append(f"<details><summary>Zero-shot, {SCORINGS[scoring]}</summary>{found}</details>")
+    if calls := decision_table(shot):
+        parts.append(f"<details><summary>Calls and calibration, zero-shot</summary>{calls}</details>")
+    parts.append(f"<h3>ROC curves, zero-shot</h3>{_curves(shot)}")
+    return "".join(parts)
+
+
 def _subgroups(result: Results) -> str:
-    ways = [("zero-shot", result.best_zero_shot), *((f"probe {share(p.fraction)}", p.comparison) for p in result.probes)]
+    ways = result.figures.items()
     tables = [f"<h4>{word}</h4>{subgroup_table(comparison)}" for word, comparison in ways if comparison.subgroups]
     return "<h3>By sex and age</h3>" + "".join(tables) if tables else ""
 
