@@ -114,9 +114,9 @@ class Store:
     def stretches(
         self, rows: ArrayLike, begin: ArrayLike, samples: int, out: NDArray[np.int16] | None = None
     ) -> NDArray[np.int16]:
-        """As `signals`, of each record the stretch of `samples` samples from `begin` [n] (or one for all) on; nothing else is read.
+        """As `signals`, but of each record only `samples` samples from `begin` [n] (or one for all) on; no others are read.
 
-        What lies outside a record is zero: -50 shows a record 50 samples later than it is.
+        What lies outside a record is zero: from -50 on, a record is shown 50 samples later than it is.
         """
         wanted = checked_rows(rows, len(self), self.path)
         found = received(out, (wanted.size, len(self.leads), samples))
