@@ -33,10 +33,11 @@ ROOMS = (
     "baselines",
     "evaluation",
     "study",
+    "index",
     "serving",
     "cli",
 )
-WITHOUT_TORCH = ("errors", "publishing", "pages", "config", "records", "simulation", "sources", "store", "inspection")
+WITHOUT_TORCH = ("errors", "publishing", "pages", "config", "records", "simulation", "sources", "store", "inspection", "index")
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "misc", "common", "base"}
 LONGEST_FILE, LONGEST_FUNCTION, MOST_ARGUMENTS = 400, 60, 8
 
