@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
+from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -138,22 +139,28 @@ _INSTRUCTIONS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "a
 
 def machine() -> dict[str, str]:
     """The machine and the versions that figures hold for."""
-    import torch
-
     names = [line.split(":", 1)[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")]
     memory = [int(line.split()[1]) for line in _lines("/proc/meminfo") if line.startswith("MemTotal")]
     flags = next((line.split() for line in _lines("/proc/cpuinfo") if line.startswith("flags")), [])
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
     return {
         "processor": names[0] if names else platform.processor() or platform.machine(),
         "instructions": ", ".join(name for name in _INSTRUCTIONS if name in flags) or "unknown",
         "cores": str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()),
         "memory": f"{memory[0] / 2**20:.0f} GiB" if memory else "unknown",
-        "GPU": gpu,
+        "GPU": _gpu(),
         "Python": platform.python_version(),
-        "torch": torch.__version__,
+        "torch": version("torch"),
         "system": platform.system(),
     }
+
+
+def _gpu() -> str:
+    """The GPU's name; torch, which takes a second to import, is asked only where there may be one."""
+    if "torch" not in sys.modules and not Path("/dev/nvidiactl").exists():
+        return "none"
+    import torch
+
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
 
 
 def options(description: str | None) -> argparse.ArgumentParser:

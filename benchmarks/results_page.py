@@ -12,9 +12,9 @@ from measuring import Figure, bound_of, verdict
 
 _HEAD = """# What was measured
 
-Written by `make bench` (`python benchmarks/run_all.py`) from `benchmarks/results/`, never by hand. How each figure is taken, and how
-to take it again: [docs/speed.md](../docs/speed.md). Figures that have a spread are medians over rounds in which the ways took turns
-in the same run; the spread is the lowest and highest round, or what the remark says.
+Written by `make bench` (`python benchmarks/run_all.py`) from `benchmarks/results/`, never by hand. How each figure is taken, and
+how to take it again: [docs/speed.md](../docs/speed.md). Figures that have a spread are medians over rounds in which the ways took
+turns in the same run; the spread is the lowest and highest round, or what the remark says.
 """
 _COLUMNS = "| job | ours | spread | compared with | target | | remark |\n|---|---|---|---|---|---|---|\n"
 

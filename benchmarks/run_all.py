@@ -130,7 +130,7 @@ def write(out: Path, kept: Sequence[Kept]) -> None:
 
 
 def run_all(scripts: Sequence[Script], names: Sequence[str], folder: Path, out: Path, release: str | None) -> list[str]:
-    """Run the scripts of these names in `folder`, write table and picture into `out`, and return the names of those that failed."""
+    """Run the scripts of these names in `folder`, write table and picture into `out`; returns the names of those that failed."""
     chosen = [script for script in scripts if script.name in names]
     failed, begin = [], time.perf_counter()
     for number, script in enumerate(chosen, 1):
