@@ -88,7 +88,7 @@ def test_every_gpu_is_used_unless_told_otherwise(gpus, monkeypatch):
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")  # torchrun has started two
     engine.launch(settings())
     assert asked["devices"] == 2
-    with pytest.raises(TrainingError, match="5 asked for, 4 GPUs here"):
+    with pytest.raises(TrainingError, match="5 processes on this machine, 4 GPUs"):
         engine.launch(settings(), devices=5)
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors.torch import save_file
+from transformers import PreTrainedModel
 
 from cmelt import __version__
+from cmelt.checkpoints.divided import put
 from cmelt.checkpoints.seen import write_seen
 from cmelt.checkpoints.shares import SHARES, share_hashes
 from cmelt.checkpoints.tensors import WEIGHTS, halved, read_tensors
@@ -49,9 +51,14 @@ def save_model(
         write_seen(seen, staging)
 
 
-def write_weights(model: CMeltModel, folder: Path, *, half: bool = False) -> dict[str, torch.Tensor]:
-    """`config.json` and `model.safetensors` into an open folder; returns the tensors as written, each once."""
-    tensors = distinct_tensors(model)
+def write_weights(
+    model: CMeltModel, folder: Path, *, half: bool = False, whole: dict[str, torch.Tensor] | None = None
+) -> dict[str, torch.Tensor]:
+    """`config.json` and `model.safetensors` into an open folder; returns the tensors as written, each once.
+
+    whole: the tensors, where the model itself holds its shares of them.
+    """
+    tensors = distinct_tensors(model) if whole is None else whole
     written = halved(tensors) if half else tensors
     model.config.save_pretrained(folder)
     save_file(written, folder / WEIGHTS, metadata={"format": "pt"})
@@ -62,11 +69,15 @@ def without_parts(model: CMeltModel, absent: Iterable[str]) -> CMeltModel:
     """The model without some of `OPTIONAL_PARTS`, sharing the other weights; asked for what needs them, it says so."""
     config = copy.deepcopy(model.config)
     config.absent = sorted({*config.absent, *absent})
+    return model_with(config, distinct_tensors(model))
+
+
+def model_with(config: CMeltConfig, weights: Mapping[str, torch.Tensor]) -> CMeltModel:
+    """A model in evaluation mode that takes these tensors, by name, for its own; those it has no part for are left out."""
     with torch.device("meta"):
-        slim = CMeltModel(config)
-    whole = distinct_tensors(model)
-    load_weights(slim, {name: whole[name].detach() for name in distinct_tensors(slim)}, Path("model"))
-    return slim.eval()
+        model = CMeltModel(config)
+    load_weights(model, {name: weights[name].detach() for name in distinct_tensors(model)}, Path("model"))
+    return model.eval()
 
 
 def read_model(folder: Path) -> tuple[CMeltModel, dict[str, Any]]:
@@ -95,15 +106,15 @@ def load_weights(model: CMeltModel, state: dict[str, torch.Tensor], where: Path)
             shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
             raise CheckpointError(where, f"{fault}: {shown}", "these weights belong to another configuration")
     if not any(tensor.is_meta for tensor in known.values()):
-        with torch.no_grad():
-            for name, tensor in known.items():
-                tensor.copy_(state[name])
+        for name, tensor in known.items():
+            put(state[name], tensor)
         return
     aliases = {id(known[name]): name for name in known}
     full = {name: state[aliases[id(tensor)]] for name, tensor in model.state_dict(keep_vars=True).items()}
     model.load_state_dict(full, strict=True, assign=True)
     # Assigning gives every name a tensor of its own: word embeddings that go by two names are joined again.
-    model.text_encoder.set_input_embeddings(model.text_encoder.get_input_embeddings())
+    if isinstance(model.text_encoder, PreTrainedModel):
+        model.text_encoder.set_input_embeddings(model.text_encoder.get_input_embeddings())
     _restore_buffers(model)
 
 

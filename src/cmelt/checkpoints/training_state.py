@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
+from cmelt.checkpoints.divided import part_like, put, whole_tensors
 from cmelt.checkpoints.model_folder import WEIGHTS, distinct_tensors, load_weights, write_weights
 from cmelt.errors import CheckpointError
 from cmelt.model.cmelt import CMeltModel
@@ -36,14 +37,26 @@ def save_state(
     step: int,
     details: dict[str, Any],
     keep: int,
+    *,
+    writes: bool = True,
 ) -> Path:
-    """Publish the state after `step` steps as `folder/step-NNNNNNNN`, then drop all but the newest `keep`."""
+    """Publish the state after `step` steps as `folder/step-NNNNNNNN`, then drop all but the newest `keep`.
+
+    The files hold whole tensors, however many processes there are and whether each holds all of them or a share. Of several
+    processes every one must call; one of them `writes`.
+    """
     target = folder / f"step-{step:08d}"
+    weights, moments, means = (
+        whole_tensors(tensors, writes)
+        for tensors in (distinct_tensors(model), _optimiser_tensors(model, optimiser), average or {})
+    )
+    if not writes:
+        return target
     with published(target, {"kind": "cmelt checkpoint", "step": step, **details}, replace=True) as staging:
-        write_weights(model, staging)
-        save_file(_optimiser_tensors(model, optimiser), staging / OPTIMISER)
+        write_weights(model, staging, whole=weights)
+        save_file({name: tensor.contiguous() for name, tensor in moments.items()}, staging / OPTIMISER)
         if average is not None:
-            save_file(average, staging / AVERAGE)
+            save_file(means, staging / AVERAGE)
     for old in checkpoints(folder)[keep:]:
         shutil.rmtree(old, ignore_errors=True)
     return target
@@ -78,15 +91,12 @@ def resume_state(
             continue
         for name, value in expected.items():
             if manifest.get(name) != value:
-                raise CheckpointError(
-                    checkpoint,
-                    f"made with another {name}",
-                    "go on with the same data and number of processes",
-                )
+                raise CheckpointError(checkpoint, f"made with another {name}", "go on with the same data")
         load_weights(model, load_file(checkpoint / WEIGHTS), checkpoint / WEIGHTS)
         _restore_optimiser(model, optimiser, load_file(checkpoint / OPTIMISER))
         if average is not None:
-            average.update({name: value.to(average[name].device) for name, value in load_file(checkpoint / AVERAGE).items()})
+            for name, value in load_file(checkpoint / AVERAGE).items():
+                put(value, average[name])
         return Resumed(int(manifest["step"]), tuple(passed_over))
     if passed_over:
         raise CheckpointError(folder, "every checkpoint is damaged", "delete the run to start over, or choose another --out")
@@ -96,9 +106,7 @@ def resume_state(
 def _optimiser_tensors(model: CMeltModel, optimiser: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
     names = {id(tensor): name for name, tensor in distinct_tensors(model).items()}
     return {
-        f"{names[id(parameter)]}/{key}": value.detach().clone().contiguous()
-        for parameter, state in optimiser.state.items()
-        for key, value in state.items()
+        f"{names[id(parameter)]}/{key}": value for parameter, state in optimiser.state.items() for key, value in state.items()
     }
 
 
@@ -106,6 +114,8 @@ def _restore_optimiser(model: CMeltModel, optimiser: torch.optim.Optimizer, stat
     parameters = distinct_tensors(model)
     for name, value in state.items():
         parameter, _, key = name.rpartition("/")
-        # AdamW's own step count stays on the CPU unless the optimiser is fused; moments lie beside their weights.
-        place = torch.device("cpu") if key == "step" and not optimiser.defaults.get("fused") else parameters[parameter].device
-        optimiser.state[parameters[parameter]][key] = value.to(place)
+        weight = parameters[parameter]
+        if key == "step":  # AdamW's own count stays on the CPU unless the optimiser is fused
+            optimiser.state[weight][key] = value.to(weight.device if optimiser.defaults.get("fused") else "cpu")
+        else:  # moments lie beside their weights
+            optimiser.state[weight][key] = part_like(value, weight)

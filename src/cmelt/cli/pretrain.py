@@ -50,9 +50,14 @@ def pretrain(
     ] = None,
     resume: Annotated[str, typer.Option("--resume", help="auto: go on with a run in --out; never: refuse one.")] = "auto",
     devices: Annotated[
-        int | None, typer.Option("--devices", min=1, help="GPUs, or CPU processes; default: every GPU, or one process.")
+        int | None,
+        typer.Option(
+            "--devices", min=1, help="GPUs, or CPU processes, a machine; default: torchrun's or srun's, every GPU, or 1."
+        ),
     ] = None,
-    nodes: Annotated[int, typer.Option("--nodes", min=1, help="Machines, under torchrun or SLURM.")] = 1,
+    nodes: Annotated[
+        int | None, typer.Option("--nodes", min=1, help="Machines; default: as many as torchrun or srun started on.")
+    ] = None,
 ) -> None:
     """Pre-train the two encoders on a store, or on several together.
 

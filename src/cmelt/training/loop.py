@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,10 +10,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
+from cmelt.batches.ahead import Ahead, loaders_for
 from cmelt.batches.assemble import Batches
 from cmelt.batches.corpus import Corpus, corpus_of
 from cmelt.batches.seeds import torch_seed
-from cmelt.checkpoints.model_folder import distinct_tensors, load_weights, save_model
+from cmelt.checkpoints.divided import whole_tensors
+from cmelt.checkpoints.model_folder import distinct_tensors, model_with, save_model
 from cmelt.checkpoints.training_state import resume_state, save_state
 from cmelt.config import Recipe
 from cmelt.errors import TrainingError
@@ -22,7 +23,7 @@ from cmelt.model.cmelt import CMeltModel
 from cmelt.objectives.total import Losses, total_loss
 from cmelt.store import AnyStore
 from cmelt.training.card import model_card, sources_of, training_facts
-from cmelt.training.engine import launch
+from cmelt.training.engine import launch, processes_here, set_up
 from cmelt.training.interruption import Interruption
 from cmelt.training.log import MetricsLog
 from cmelt.training.optimiser import build_optimiser, freeze_unused, set_rate
@@ -37,6 +38,7 @@ from cmelt.training.setup import (
     sole_writer,
     tokenizer_of,
 )
+from cmelt.training.sharding import finish_gradients
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -66,6 +68,8 @@ class Run:
     average: dict[str, torch.Tensor] | None
     folder: Path
     identity: dict[str, Any] = field(default_factory=dict)
+    loaders: int = 0
+    ahead: Ahead | None = None  # hands over the batches while the run is on
 
 
 def pretrain(
@@ -76,7 +80,7 @@ def pretrain(
     *,
     resume: str = "auto",
     devices: int | None = None,
-    nodes: int = 1,
+    nodes: int | None = None,
 ) -> int:
     """Pre-train as the recipe says, into `folder`; a run that lies there goes on exactly where it stopped.
 
@@ -94,7 +98,9 @@ def pretrain(
     # Weights and dropout are drawn from torch's global state, seeded each time: the caller's comes back unchanged.
     own_gpu = [torch.cuda.current_device()] if fabric.device.type == "cuda" else []
     with torch.random.fork_rng(devices=own_gpu), sole_writer(folder, fabric.is_global_zero):
-        return _pretrain(_set_up(recipe, store, folder, corpus, fabric, resume, say), store, corpus, watcher, say)
+        run = _set_up(recipe, store, folder, corpus, fabric, resume, say)
+        run.loaders = loaders_for(recipe.training.loaders, processes_here(fabric))
+        return _pretrain(run, store, corpus, watcher, say)
 
 
 def _pretrain(run: Run, store: AnyStore, corpus: Corpus, watcher: Watcher, say: Say) -> int:
@@ -108,13 +114,13 @@ def _pretrain(run: Run, store: AnyStore, corpus: Corpus, watcher: Watcher, say: 
     resumed = resume_state(folder / "checkpoints", run.model, run.optimiser, run.average, run.identity, say)
     if resumed.step:
         say(f"going on after step {resumed.step}")
-    with Interruption() as interruption:
+    end = run.steps * recipe.training.accumulate
+    with Interruption() as interruption, Ahead(run.batches.batch, end, run.loaders) as run.ahead:
         _train(run, resumed.step, watcher, interruption)
     if interruption.code is not None:
         say(f"stopped by a signal; the state is saved, the same command goes on from here ({folder})")
         return interruption.code
-    if fabric.is_global_zero:
-        _hand_on(run, store, corpus)
+    _hand_on(run, store, corpus)
     fabric.barrier()
     return 0
 
@@ -122,7 +128,8 @@ def _pretrain(run: Run, store: AnyStore, corpus: Corpus, watcher: Watcher, say: 
 def train_step(run: Run, step: int) -> tuple[Losses, float]:
     """Step number `step` (0-based): its batches, forward, backward, clipping, update.
 
-    Returns the losses of this process, averaged over the accumulated batches, and the gradient's norm before clipping.
+    Returns the losses of this process, averaged over the accumulated batches, and the norm of all processes' gradient before
+    clipping. The processes' losses average to those of the whole batch.
     Raises TrainingError for a loss or a gradient that is not finite, before anything is changed.
     """
     recipe, fabric = run.recipe, run.fabric
@@ -133,7 +140,7 @@ def train_step(run: Run, step: int) -> tuple[Losses, float]:
     share = 1.0 / recipe.training.accumulate
     for part in range(recipe.training.accumulate):
         micro_step = step * recipe.training.accumulate + part
-        batch = run.batches.batch(micro_step).to(fabric.device)
+        batch = (run.ahead or run.batches).batch(micro_step).to(fabric.device)
         torch.manual_seed(torch_seed(recipe.seed, "dropout", micro_step, fabric.global_rank))
         views, truth = batch.views(recipe.model.ecg.samples_per_token)
         with fabric.no_backward_sync(run.wrapped, enabled=part + 1 < recipe.training.accumulate):
@@ -143,7 +150,7 @@ def train_step(run: Run, step: int) -> tuple[Losses, float]:
             fabric.backward(losses.total * share)
         seen.append(Losses(losses.total.detach(), {name: part.detach() for name, part in losses.parts.items()}))
         records += batch.records
-    norm = torch.nn.utils.clip_grad_norm_(run.model.parameters(), recipe.optimiser.clip or math.inf)
+    norm = finish_gradients(run.model, recipe.optimiser.clip)
     if not bool(torch.isfinite(norm)):
         raise _not_finite(step, "the gradient", records)
     run.optimiser.step()
@@ -154,7 +161,7 @@ def train_step(run: Run, step: int) -> tuple[Losses, float]:
 def _set_up(recipe: Recipe, store: AnyStore, folder: Path, corpus: Corpus, fabric: Fabric, resume: str, say: Say) -> Run:
     # One process makes what all of them read: the run's folder, tokenizer and table of negatives.
     if fabric.is_global_zero:
-        open_run(folder, recipe, store, corpus, resume)
+        open_run(folder, recipe, store, corpus, resume, fabric.world_size)
         tokenizer_of(folder, recipe, corpus)
         negatives_of(folder, recipe, corpus, say)
         phrases_of_run(folder, recipe, corpus, say)
@@ -163,14 +170,14 @@ def _set_up(recipe: Recipe, store: AnyStore, folder: Path, corpus: Corpus, fabri
     table, phrases = negatives_of(folder, recipe, corpus, say), phrases_of_run(folder, recipe, corpus, say)
     model = model_of(recipe, tokenizer)
     freeze_unused(model, frozenset(recipe.objectives.weights))
-    optimiser = build_optimiser(model, recipe.optimiser)
-    compiled = torch.compile(model) if recipe.training.compile else model
-    wrapped, optimiser = fabric.setup(compiled, optimiser)
-    batches = Batches(store, corpus, tokenizer, table, recipe, fabric.global_rank, fabric.world_size, phrases)
+    wrapped = set_up(fabric, model, recipe.training)
+    optimiser = fabric.setup_optimizers(build_optimiser(model, recipe.optimiser))
+    on_gpu = fabric.device.type == "cuda"
+    batches = Batches(store, corpus, tokenizer, table, recipe, fabric.global_rank, fabric.world_size, phrases, on_gpu)
     average = {n: t.detach().clone() for n, t in distinct_tensors(model).items()} if recipe.training.average else None
     return Run(
         recipe, fabric, batches, model, wrapped, optimiser, steps_of(recipe, corpus.draws, fabric.world_size), average, folder,
-        {"store": store.sha256, "world": fabric.world_size},
+        {"store": store.sha256},
     )  # fmt: skip
 
 
@@ -191,12 +198,13 @@ def _train(run: Run, first: int, watcher: Watcher, interruption: Interruption) -
     for step in range(first, run.steps):
         losses, norm = train_step(run, step)
         done, seen = step + 1, seen + per_step
-        if log is not None and (done % training.log_every == 0 or done == run.steps):
-            now = time.perf_counter()
-            metrics = _metrics(run, losses, norm, seen / max(1e-9, now - since))
+        if done % training.log_every == 0 or done == run.steps:
+            losses, now = _of_everyone(losses, fabric), time.perf_counter()
+            if log is not None:
+                metrics = _metrics(run, losses, norm, seen / max(1e-9, now - since))
+                log.write({"step": done, **metrics})
+                watcher.step(done, run.steps, metrics)
             since, seen = now, 0
-            log.write({"step": done, **metrics})
-            watcher.step(done, run.steps, metrics)
         if _anyone_stopped(run, interruption) or done % training.checkpoint_every == 0 or done == run.steps:
             _save(run, done)
             saved = done
@@ -222,6 +230,14 @@ def _metrics(run: Run, losses: Losses, norm: float, rate: float) -> dict[str, fl
 def _mean_of(seen: list[Losses]) -> Losses:
     parts = {name: torch.stack([losses.parts[name] for losses in seen]).mean() for name in seen[0].parts}
     return Losses(torch.stack([losses.total for losses in seen]).mean(), parts)
+
+
+def _of_everyone(losses: Losses, fabric: Fabric) -> Losses:
+    """The losses of the whole batch: the mean over the processes."""
+    if fabric.world_size == 1:
+        return losses
+    together = fabric.all_reduce(torch.stack([losses.total, *losses.parts.values()]), reduce_op="mean")
+    return Losses(together[0], dict(zip(losses.parts, together[1:], strict=True)))
 
 
 def _refuse_unless_finite(losses: Losses, records: tuple[str, ...], step: int, fabric: Fabric) -> None:
@@ -263,16 +279,19 @@ def _anyone_stopped(run: Run, interruption: Interruption) -> bool:
 
 
 def _save(run: Run, step: int) -> None:
-    if run.fabric.is_global_zero:
-        keep = run.recipe.training.keep_checkpoints
-        save_state(run.folder / "checkpoints", run.model, run.optimiser, run.average, step, run.identity, keep)
+    keep, details = run.recipe.training.keep_checkpoints, {**run.identity, "world": run.fabric.world_size}
+    save_state(
+        run.folder / "checkpoints", run.model, run.optimiser, run.average, step, details, keep, writes=run.fabric.is_global_zero
+    )
     run.fabric.barrier()
 
 
 def _hand_on(run: Run, store: AnyStore, corpus: Corpus) -> None:
-    """Publish the finished model: the averaged weights where there are any."""
-    if run.average is not None:
-        load_weights(run.model, run.average, run.folder)
+    """Publish the finished model: the averaged weights where there are any. Every process gives its share of them."""
+    weights = whole_tensors(run.average or distinct_tensors(run.model), run.fabric.is_global_zero)
+    if not run.fabric.is_global_zero:
+        return
+    model = model_with(run.model.config, weights)
     details = {
         "step": run.steps,
         "store": store.sha256,
@@ -283,4 +302,4 @@ def _hand_on(run: Run, store: AnyStore, corpus: Corpus) -> None:
     }
     card = model_card(run.recipe, store, corpus, run.steps)
     seen = store.index["fingerprint"].iloc[corpus.rows]
-    save_model(run.model, run.batches.tokenizer, run.folder / "model", details, card, seen)
+    save_model(model, run.batches.tokenizer, run.folder / "model", details, card, seen)

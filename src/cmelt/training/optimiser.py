@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from cmelt.checkpoints.divided import is_divided
 from cmelt.config.settings import CONTRASTIVE, FUSED, OptimiserSettings
 from cmelt.model.cmelt import CMeltModel
 from cmelt.model.heads import ViewProjection
@@ -55,20 +56,24 @@ def freeze_unused(model: CMeltModel, objectives: frozenset[str]) -> None:
 
 
 def build_optimiser(model: CMeltModel, settings: OptimiserSettings) -> torch.optim.AdamW:
-    """AdamW over six groups: ECG encoder, text encoder or rest, matrices (decayed) or vectors (not)."""
+    """AdamW over six groups: ECG encoder, text encoder or rest, matrices (decayed) or vectors (not).
+
+    Where processes hold parts of the weights, those that none of them divides are groups of their own: one fused call cannot
+    mix them.
+    """
     shares = {"": 1.0, "text_encoder.": settings.encoder_share * settings.text_share, "ecg_encoder.": settings.encoder_share}
-    groups: dict[tuple[int, bool], list[torch.nn.Parameter]] = {}
+    groups: dict[tuple[int, bool, bool], list[torch.nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             place = max(i for i, part in enumerate(ENCODERS) if name.startswith(part))
-            groups.setdefault((place, parameter.ndim >= 2), []).append(parameter)
+            groups.setdefault((place, parameter.ndim >= 2, is_divided(parameter)), []).append(parameter)
     listed: list[dict[str, Any]] = [
         {
             "params": parameters,
             "share": shares[ENCODERS[place]],
             "weight_decay": settings.weight_decay if matrix else 0.0,
         }
-        for (place, matrix), parameters in sorted(groups.items(), key=lambda item: item[0])
+        for (place, matrix, _), parameters in sorted(groups.items(), key=lambda item: item[0])
     ]
     return torch.optim.AdamW(listed, lr=settings.rate, betas=settings.betas, eps=settings.epsilon, fused=True)
 

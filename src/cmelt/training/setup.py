@@ -23,7 +23,7 @@ from cmelt.config.settings import ModelSettings
 from cmelt.errors import CheckpointError, ConfigError, StoreError, TrainingError
 from cmelt.model.cmelt import CMeltModel
 from cmelt.model.configuration import CMeltConfig
-from cmelt.model.text_encoder import architecture_of, longest_text, pretrained_text_encoder, text_config
+from cmelt.model.text_encoder import architecture_of, longest_text, pretrained_text_encoder, put_published, text_config
 from cmelt.negatives import (
     NegativeTable,
     build_table,
@@ -43,8 +43,8 @@ from cmelt.text import load_tokenizer, train_tokenizer
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-#: Settings that may change between a run and its continuation: they change what is written, not what is computed.
-FREE = ("log_every", "checkpoint_every", "keep_checkpoints")
+#: Settings that may change between a run and its continuation: they change what is written or where it is computed, not what is.
+FREE = ("log_every", "checkpoint_every", "keep_checkpoints", "strategy", "loaders")
 
 Say = Callable[[str], None]
 
@@ -85,12 +85,14 @@ def sole_writer(run: Path, writes: bool) -> Iterator[None]:
         yield
 
 
-def open_run(run: Path, recipe: Recipe, store: AnyStore, corpus: Corpus, resume: str) -> None:
+def open_run(run: Path, recipe: Recipe, store: AnyStore, corpus: Corpus, resume: str, world: int = 1) -> None:
     """Make the run's folder, or make sure that the one there is this very run.
 
-    Raises TrainingError where another run lies there, or (resume "never") any.
+    Another number of processes may go on with it if they take as many pairs a step together: the pairs and the objectives are
+    the same then, what is hidden of a pair is drawn anew. Raises TrainingError where another run lies there, or (resume
+    "never") any.
     """
-    identity = _identity(recipe, store, corpus)
+    identity = {**_identity(recipe, store, corpus), "world": world}
     described = run / "run.json"
     if not described.exists():
         run.mkdir(parents=True, exist_ok=True)
@@ -99,11 +101,11 @@ def open_run(run: Path, recipe: Recipe, store: AnyStore, corpus: Corpus, resume:
     if resume == "never":
         raise TrainingError(run, "holds a run already", "choose another --out, or go on with it: --resume auto")
     try:
-        there = json.loads(described.read_text())
-    except ValueError:
+        before = _compared(json.loads(described.read_text()))
+    except (ValueError, TypeError, AttributeError):
         raise TrainingError(described, "is not a run's description", "it was altered: choose another --out") from None
-    for key, value in identity.items():
-        if key != "version" and there.get(key) != value:
+    for key, value in _compared(identity).items():
+        if before.get(key) != value:
             raise TrainingError(run, f"holds a run with another {key}", "choose another --out, or give the same recipe and data")
 
 
@@ -177,10 +179,9 @@ def model_of(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> CMeltModel:
     settings = _with_text_sizes(recipe.model, tokenizer, None if pretrained is None else architecture_of(pretrained.config))
     model = CMeltModel(CMeltConfig.of(settings, recipe.objectives))
     if pretrained is not None:
-        model.text_encoder.load_state_dict(pretrained.state_dict())
+        put_published(pretrained, model.text_encoder)
     if recipe.training.gradient_checkpointing:
-        model.ecg_encoder.gradient_checkpointing = True
-        model.text_encoder.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        model.recompute_everything()
     return model.train()
 
 
@@ -224,6 +225,15 @@ def _identity(recipe: Recipe, store: AnyStore, corpus: Corpus) -> dict[str, Any]
             "without_report": corpus.without_report,
         },
     }
+
+
+def _compared(said: dict[str, Any]) -> dict[str, Any]:
+    """Of a run's description, what must be the same for the run to go on."""
+    recipe = dict(said.get("recipe", {}))
+    training = dict(recipe.pop("training", {}))
+    pairs = training.pop("batch", 0) * said.get("world", 1)
+    kept = {key: value for key, value in said.items() if key not in ("version", "world")}
+    return {**kept, "recipe": {**recipe, "training": training}, "number of pairs a step": pairs}
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
