@@ -44,6 +44,10 @@ EVALUATE = [
 ]
 
 
+#: A stage may be trained for other things than the one before: what only one of them has stays its own.
+PHRASES = ["objectives.phrases=1", "objectives.phrase.least=2"]
+
+
 def made(plan: Plan, out: Path, start: str) -> tuple[Job, list[dict[str, Any]]]:
     """A cell made in this process, with what it told."""
     events: list[dict[str, Any]] = []
@@ -171,7 +175,7 @@ def test_an_altered_measurement_is_noticed(world: tuple[Plan, Path], tmp_path: P
 def test_a_second_stage_begins_with_the_weights_and_words_of_the_first(tmp_path: Path, tiny_store: Path) -> None:
     steps = ["training.steps=3"]
     data = {
-        "first": {"stores": {"store": {"pairs": 20}}, "set": steps, "then": "second"},
+        "first": {"stores": {"store": {"pairs": 20}}, "set": [*steps, *PHRASES], "then": "second"},
         "second": {"stores": {"store": {}}, "set": steps},
     }
     plan = tiny_plan(tmp_path, tiny_store, data=data, cells=[])

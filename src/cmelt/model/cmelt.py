@@ -25,6 +25,7 @@ PARTS_NEEDED = {
     "mem": ("fusion", "ecg_decoder"),
     "etm": ("fusion", "match_head"),
     "ecg_alignment": ("view_head",),
+    "phrases": ("phrase_scale",),
 }
 
 

@@ -12,7 +12,7 @@ from cmelt.config.settings import ModelSettings, ObjectiveSettings
 from cmelt.errors import ConfigError
 
 #: What a model can be without, and still embed ECGs and texts.
-OPTIONAL_PARTS = ("fusion", "word_head", "ecg_decoder", "match_head", "view_head")
+OPTIONAL_PARTS = ("fusion", "word_head", "ecg_decoder", "match_head", "view_head", "phrase_scale")
 
 
 class CMeltConfig(PreTrainedConfig):

@@ -13,8 +13,8 @@ from cmelt.evaluation.model_card import model_card
 from cmelt.evaluation.results import FORMAT
 from cmelt.publishing import MANIFEST, published, verify
 
-#: Heads that only training has a use for.
-_TRAINING_ONLY = ("word_head", "ecg_decoder", "view_head")
+#: Parts that only training has a use for.
+_TRAINING_ONLY = ("word_head", "ecg_decoder", "view_head", "phrase_scale")
 _CARD, _WEIGHTS = "README.md", "model.safetensors"
 
 

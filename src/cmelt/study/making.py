@@ -14,10 +14,13 @@ from cmelt.study.cells import Cell
 from cmelt.study.training_data import training_store
 
 if TYPE_CHECKING:
+    from cmelt.model.cmelt import CMeltModel
     from cmelt.store import AnyStore
     from cmelt.training.loop import Watcher
 
 RUN = "run"
+#: Tensors that a model has for the sake of one objective, by how their names begin.
+_OF_OBJECTIVES = ("phrase_scale.", "view_head.")
 
 
 def is_made(folder: Path) -> bool:
@@ -68,9 +71,13 @@ def _pretrain(recipe: Recipe, store: AnyStore, run: Path, before: Path | None, w
 
 def _begin_with(before: Path, recipe: Recipe, store: AnyStore, run: Path) -> None:
     """Lay an earlier run's tokenizer and weights where the new run finds them, as its state before the first step."""
+    import torch
+
     from cmelt.checkpoints.model_folder import distinct_tensors, read_model
     from cmelt.checkpoints.training_state import save_state
+    from cmelt.text import load_tokenizer
     from cmelt.training.optimiser import build_optimiser, freeze_unused
+    from cmelt.training.setup import model_of
 
     run.mkdir(parents=True, exist_ok=True)
     if not (run / "tokenizer").exists():
@@ -78,12 +85,28 @@ def _begin_with(before: Path, recipe: Recipe, store: AnyStore, run: Path) -> Non
         shutil.rmtree(draft, ignore_errors=True)
         shutil.copytree(before / "tokenizer", draft)
         draft.rename(run / "tokenizer")
-    model = read_model(before / "model")[0].train()
+    with torch.random.fork_rng(devices=[]):
+        model = model_of(recipe, load_tokenizer(run / "tokenizer"))
+    take_weights(model, read_model(before / "model")[0])
     freeze_unused(model, frozenset(recipe.objectives.weights))
     optimiser = build_optimiser(model, recipe.optimiser)
     average = {name: tensor.detach().clone() for name, tensor in distinct_tensors(model).items()}
     identity = {"store": store.sha256, "world": 1}
     save_state(run / "checkpoints", model, optimiser, average if recipe.training.average else None, 0, identity, keep=1)
+
+
+def take_weights(model: CMeltModel, earlier: CMeltModel) -> None:
+    """Put an earlier stage's weights into the model. A part that an objective brings with it begins afresh where the earlier stage
+    was without that objective, and is left behind where the model is.
+
+    Raises CheckpointError where anything else differs.
+    """
+    from cmelt.checkpoints.model_folder import distinct_tensors, load_weights
+
+    mine, theirs = distinct_tensors(model), distinct_tensors(earlier)
+    fresh = {name: tensor for name, tensor in mine.items() if name not in theirs and name.startswith(_OF_OBJECTIVES)}
+    taken = {name: tensor for name, tensor in theirs.items() if name in mine or not name.startswith(_OF_OBJECTIVES)}
+    load_weights(model, fresh | taken, Path("the earlier stage"))
 
 
 def _fresh(recipe: Recipe, store: AnyStore, run: Path, watcher: Watcher) -> None:
