@@ -193,9 +193,9 @@ def test_a_folder_that_is_no_store_is_never_replaced(source, tmp_path):
 
 
 def test_two_preparations_of_one_store_do_not_mix(source, tmp_path):
-    from cmelt.store.prepare import _only_one
+    from cmelt.store.staging import only_one
 
-    with _only_one(tmp_path / ".out.preparing"), pytest.raises(StoreError, match="another preparation"):
+    with only_one(tmp_path / ".out.preparing"), pytest.raises(StoreError, match="another process"):
         prepare_store(source, tmp_path / "out", SETTINGS)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -17,10 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from cmelt import __version__
 from cmelt.errors import CMeltError, StoreError
-from cmelt.sources.source import Entry, Source
 from cmelt.store.layout import DRAFT, write_synced
-from cmelt.store.shard import Finished, ShardTask, finish_shard
-from cmelt.store.workers import IN_FLIGHT
+from cmelt.store.shard import Finished, finish_shard
+from cmelt.store.workers import IN_FLIGHT, Stamped, Task
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -47,8 +46,8 @@ class Probe:
 
     token: str
     folder: str
-    source: Source
-    seen: tuple[tuple[Entry, str], ...]
+    source: Stamped
+    seen: tuple[tuple[Any, str], ...]
 
     @property
     def path(self) -> Path:
@@ -56,8 +55,12 @@ class Probe:
         return Path(self.folder) / f"probe{DRAFT}"
 
 
-def run_on_dask(tasks: Iterator[ShardTask], address: str, workers: int) -> Iterator[Finished]:
+def run_on_dask(
+    tasks: Iterator[Task], address: str, workers: int, finish: Callable[[Any], Finished] = finish_shard
+) -> Iterator[Finished]:
     """Finish every shard on the workers of the scheduler at `address`, "local" for a cluster of `workers` processes here.
+
+    finish: as for `run_shards`.
 
     Raises:
         StoreError: `distributed` is not installed; no scheduler, no workers; a worker has another version of cmelt, or
@@ -69,10 +72,12 @@ def run_on_dask(tasks: Iterator[ShardTask], address: str, workers: int) -> Itera
     probe = _probe_of(first)
     with _connected(address, workers) as client:
         _check_workers(client, probe)
-        yield from _finished(client, chain([first], tasks), probe, address)
+        yield from _finished(client, chain([first], tasks), probe, address, finish)
 
 
-def _finished(client: Client, tasks: Iterator[ShardTask], probe: Probe, address: str) -> Iterator[Finished]:
+def _finished(
+    client: Client, tasks: Iterator[Task], probe: Probe, address: str, finish: Callable[[Any], Finished]
+) -> Iterator[Finished]:
     """Hand out tasks as workers become free, and yield what comes back."""
     from distributed import as_completed
 
@@ -80,7 +85,10 @@ def _finished(client: Client, tasks: Iterator[ShardTask], probe: Probe, address:
 
     def submitted(count: int) -> list[Future]:
         some = list(islice(tasks, max(count, 0)))
-        return [client.submit(finish_on_worker, task, probe, key=f"cmelt-{run}-shard-{task.number}", pure=False) for task in some]
+        return [
+            client.submit(finish_on_worker, task, probe, finish, key=f"cmelt-{run}-shard-{task.number}", pure=False)
+            for task in some
+        ]
 
     try:
         running = as_completed(submitted(IN_FLIGHT * _threads(client)), loop=client.loop)
@@ -116,12 +124,12 @@ def _news(future: Future, address: str) -> Finished:
     return finished
 
 
-def finish_on_worker(task: ShardTask, probe: Probe) -> Finished:
-    """`finish_shard` on a worker that may have come after the others were checked, or have lost sight of the files since."""
+def finish_on_worker(task: Task, probe: Probe, finish: Callable[[Any], Finished] = finish_shard) -> Finished:
+    """`finish` on a worker that may have come after the others were checked, or have lost sight of the files since."""
     fault = fault_of_sight(probe)
     if fault:
         raise StoreError("a worker", fault, _SHARE)
-    return finish_shard(task)
+    return finish(task)
 
 
 def fault_of_sight(probe: Probe) -> str:
@@ -148,7 +156,7 @@ def fault_here(probe: Probe) -> str:
     return ""
 
 
-def _probe_of(task: ShardTask) -> Probe:
+def _probe_of(task: Task) -> Probe:
     seen = tuple((entry, task.source.stamp(entry)) for entry in task.entries[:_LOOKED_AT])
     probe = Probe(uuid.uuid4().hex, task.folder, task.source, seen)
     write_synced(probe.path, probe.token.encode())

@@ -135,7 +135,7 @@ class Store:
         columns = (positions[turns], shards[turns], places[turns], begin[turns])
         width = found.shape[2]
         for position, shard, place, first in zip(*(column.tolist() for column in columns), strict=True):
-            record = self._shard(shard)[place]
+            record = self.shard(shard)[place]
             if 0 <= first <= record.shape[1] - width:
                 found[position] = record[:, first : first + width]
             else:
@@ -162,7 +162,8 @@ class Store:
             flags=tuple(facts["flags"]),
         )
 
-    def _shard(self, number: int) -> NDArray[np.int16]:
+    def shard(self, number: int) -> NDArray[np.int16]:
+        """The signals of one shard, int16 steps [n, 12, samples], mapped into memory from the disk. Raises StoreError."""
         if number not in self._shards:
             path = self.path / shard_file(number)
             try:

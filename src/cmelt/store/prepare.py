@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,17 +12,15 @@ from cmelt.errors import StoreError
 from cmelt.publishing import MANIFEST, rename, sync
 from cmelt.records.record import LEADS
 from cmelt.sources.source import Listing, Source
-from cmelt.store.layout import DRAFT, FORMAT, MICROVOLTS_PER_STEP, VERSION, manifest_sha256, write_synced
+from cmelt.store.layout import FORMAT, MICROVOLTS_PER_STEP, VERSION, manifest_sha256, write_synced
 from cmelt.store.patients import patient_hash
-from cmelt.store.shard import Finished, ShardSettings, ShardTask, receipt_path
+from cmelt.store.shard import Finished, ShardSettings, ShardTask
+from cmelt.store.staging import Progress, only_one, see_finished
 from cmelt.store.tables import Tables, write_tables
 from cmelt.store.workers import run_shards
 
 #: A worker holds the shard it makes: with this its memory stays below 1 GiB.
 LARGEST_SHARD = 512 * 2**20
-
-#: Called with (records done, records in all) after each shard.
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -84,9 +79,9 @@ def prepare_store(
     listing = source.entries()
     staging = target.with_name(f".{target.name}.preparing")
     shards = -(-len(listing.entries) // shard_records)
-    with _only_one(staging):
+    with only_one(staging):
         tasks = _tasks(listing, shard_records, settings, source, staging)
-        kept = _finish(_run(tasks, min(workers, max(shards, 1)), dask), len(listing.entries), staging, progress)
+        kept = see_finished(_run(tasks, min(workers, max(shards, 1)), dask), len(listing.entries), staging, progress)
         tables = write_tables(staging, shards, source.name, settings)
         if not tables.records:
             reasons = "; ".join(f"{count} × {reason}" for reason, count in tables.reasons.most_common(3))
@@ -112,21 +107,6 @@ def _run(tasks: Iterator[ShardTask], workers: int, dask: str | None) -> Iterator
     return run_on_dask(tasks, dask, workers)
 
 
-def _finish(news: Iterator[Finished], total: int, staging: Path, progress: Progress | None) -> int:
-    """See all shards finished; returns how many an earlier run had finished."""
-    before = {path.name for path in (staging / "receipts").glob("*.json")}
-    done = kept = 0
-    if progress:
-        progress(0, total)
-    for finished in news:
-        done += finished.entries
-        # A shard made again because the worker that had made it died lay there too, but not from an earlier run.
-        kept += finished.kept and receipt_path(staging, finished.number).name in before
-        if progress:
-            progress(done, total)
-    return kept
-
-
 def _check_target(target: Path, force: bool) -> None:
     if not target.exists() or (target.is_dir() and not any(target.iterdir())):
         return
@@ -147,24 +127,6 @@ def _check_settings(settings: ShardSettings, workers: int, shard_records: int) -
     if shard_records > max(fits, 1):
         fault = f"{shard_records} records make shards of more than {LARGEST_SHARD // 2**20} MiB, which every worker holds"
         raise StoreError("--shard-records", fault, f"give at most {max(fits, 1)}")
-
-
-@contextmanager
-def _only_one(staging: Path) -> Iterator[None]:
-    """Hold the staging folder for this process alone, and remove it when the work is published."""
-    try:
-        staging.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(staging.parent, f"cannot be written: {error.strerror}", "choose another place") from error
-    with (staging / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise StoreError(staging, "another preparation is writing this store", "wait for it, or end it") from error
-        for draft in staging.rglob(f"*{DRAFT}"):
-            draft.unlink()
-        yield
-        shutil.rmtree(staging)
 
 
 def _write_manifest(folder: Path, tables: Tables, source: Source, listing: Listing, settings: ShardSettings) -> str:
