@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cmelt.batches.masks import NOT_MASKED, keep_leads, keep_tokens, mask_pieces, rows_to_replace
+from cmelt.batches.masks import NOT_MASKED, keep_leads, keep_tokens, mask_pieces, others_of_batch, rows_to_replace
 from cmelt.records.record import LEAD_SETS, LEADS
 
 MASK, VOCABULARY = 3, 500
@@ -95,3 +95,33 @@ def test_half_of_the_rows_get_a_negative_on_average():
         assert all(len(set(rows.tolist())) == len(rows) and (rows < batch).all() for rows in drawn)
     often = np.bincount(np.concatenate([rows_to_replace(6, 0.5, rng) for _ in range(3000)]), minlength=6)
     assert often.min() > 1350 and often.max() < 1650  # every row alike
+
+
+def test_kept_tokens_are_those_with_the_lowest_lots():
+    for seed in range(10):
+        lots = np.random.default_rng(seed).random((7, 62))
+        slow = np.sort(lots.argsort(1)[:, :15], axis=1)
+        assert np.array_equal(keep_tokens(7, 62, 0.25, np.random.default_rng(seed)), slow)
+
+
+def test_another_report_of_the_batch_is_drawn_as_row_by_row():
+    for seed in range(30):
+        own = np.random.default_rng(seed).integers(0, 1 + seed % 4, 12)
+        replaced = np.array([0, 3, 4, 9, 11])
+        rng, found = np.random.default_rng(seed), own[replaced].copy()
+        for place, row in enumerate(replaced):
+            others = np.flatnonzero(own != own[row])
+            if others.size:
+                found[place] = own[others[rng.integers(others.size)]]
+        assert np.array_equal(others_of_batch(own, replaced, np.random.default_rng(seed)), found)
+
+
+def test_hidden_pieces_are_those_that_rank_first_in_the_lottery():
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        pieces, may = rng.integers(5, 90, (6, 20)), rng.random((6, 20)) < 0.7
+        words = mask_pieces(pieces, may, 0.25, 3, 90, np.random.default_rng(seed + 100))[1]
+        lots = np.where(may, np.random.default_rng(seed + 100).random(pieces.shape), 2.0)
+        for row, chosen in enumerate(words != NOT_MASKED):
+            count = max(1, round(0.25 * may[row].sum()))
+            assert set(np.flatnonzero(chosen)) == set(np.argsort(lots[row])[:count])
