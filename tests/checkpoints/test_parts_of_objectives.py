@@ -1,4 +1,4 @@
-"""Parts that one objective brings with it (the scale of phrases, the head of two views): saved, left out, and in another's place."""
+"""Parts that one objective brings with it (phrases' scale, the head of two views): saved, left out, in another's place."""
 
 from __future__ import annotations
 

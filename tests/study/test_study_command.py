@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from cmelt.study.cells import StorePart
+from cmelt.study.folders import missing_items, seconds_of
 from cmelt.study.scheduling import Made, jobs_of
 from cmelt.study.settings import Selection
-from cmelt.study.worker import Job, missing_items, seconds_of, work
+from cmelt.study.worker import Job, work
 from running import Done, cmelt
 from tiny_studies import study_file, tiny_plan
 

@@ -19,12 +19,12 @@ from cmelt.evaluation.metrics import Figure
 from cmelt.study import outcomes
 from cmelt.study.assembly import collect, reference_row, stores_of
 from cmelt.study.cells import Plan
+from cmelt.study.folders import EVALUATIONS
 from cmelt.study.outcomes import Scores
 from cmelt.study.page import page
 from cmelt.study.plots import Dot, curve, forest, shades
 from cmelt.study.publication import publish_results
 from cmelt.study.results import Entry, Row, StudyResults, cell_text, legend, mark, to_csv, to_json, to_markdown
-from cmelt.study.worker import EVALUATIONS
 from tiny_studies import tiny_plan
 
 N = 160

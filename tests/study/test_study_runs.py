@@ -26,13 +26,14 @@ from cmelt.store import open_store
 from cmelt.study import outcomes
 from cmelt.study.cells import Cell, Plan
 from cmelt.study.evaluations import measure
+from cmelt.study.folders import EVALUATIONS
 from cmelt.study.making import make_model
 from cmelt.study.outcomes import Hits, Scores, figures_of
 from cmelt.study.rerun import rerun_cell
 from cmelt.study.scheduling import Made, is_done, jobs_of, make_cells
 from cmelt.study.settings import Selection
 from cmelt.study.subject import Subject
-from cmelt.study.worker import EVALUATIONS, Job, work
+from cmelt.study.worker import Job, work
 from running import cmelt
 from tiny_runs import Notes, losses_of, weights_of
 from tiny_studies import study_file, tiny_plan

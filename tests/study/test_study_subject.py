@@ -14,7 +14,8 @@ from cmelt.records.record import LEADS
 from cmelt.store import open_store
 from cmelt.study.cells import Cell, Item, StorePart
 from cmelt.study.evaluations import measure
-from cmelt.study.making import _with_weights, negatives_report, pairs_of
+from cmelt.study.folders import negatives_report, pairs_of
+from cmelt.study.making import _with_weights
 from cmelt.study.outcomes import SPLITS, Scores
 from cmelt.study.subject import Remembering, Subject, known_patients, question_of, rows_to_measure, split_numbers
 from tiny_runs import tiny_recipe

@@ -94,7 +94,7 @@ def _print_table(results: StudyResults) -> None:
             if entry is None:
                 continue
             d = entry.difference
-            paired = "" if d is None else f"  {d.value:+.3f} [{d.low:+.3f}, {d.high:+.3f}] from {entry.reference}"
+            paired = "" if d is None else f"  {d.text(signed=True)} from {entry.reference}"
             print(f"  {row.name:<32}{cell_text(entry):<26}{paired}")
     print(legend(results))
 

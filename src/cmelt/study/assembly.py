@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from cmelt import __version__
 from cmelt.evaluation.comparison import Bench, shuffled_figure, text_only_figure
-from cmelt.evaluation.metrics import Figure
+from cmelt.evaluation.metrics import Figure, dense
 from cmelt.study import outcomes
 from cmelt.study.cells import Cell, Item, Plan, differences, said_by
-from cmelt.study.making import negatives_report, pairs_of
+from cmelt.study.folders import (
+    REPLICATES,
+    cell_folder,
+    is_measured,
+    item_folder,
+    missing_items,
+    negatives_report,
+    pairs_of,
+    seconds_of,
+)
 from cmelt.study.outcomes import Outcome, Scores
 from cmelt.study.replicates import AUROC, Ground, Summary, cached_summary, ground_of, summarise
 from cmelt.study.results import CellFacts, Column, Entry, Row, StudyResults
-from cmelt.study.scheduling import cell_folder
-from cmelt.study.worker import EVALUATIONS, missing_items, seconds_of
 
-REPLICATES = "replicates"
 PERMUTATIONS = 200
 #: Ways of measuring by classes that a network trained on the labels stands beside.
 _BESIDE_SUPERVISED = ("zero-shot", "probe", "fine-tune")
@@ -92,11 +96,11 @@ def _measured(plan: Plan, out: Path) -> Iterator[_Measured]:
     for cell in plan.cells:
         for item in plan.items_of(cell):
             items.setdefault(item.name, item)
-            folder = cell_folder(out, cell.name) / EVALUATIONS / item.name
-            if (folder / "manifest.json").is_file():
-                folders.setdefault(item.name, {}).setdefault(row_of(cell), {})[cell.seed] = folder
-    order = {asked.kind + asked.store + str(asked.target): n for n, asked in reversed(list(enumerate(plan.study.evaluate)))}
-    names = sorted(items, key=lambda name: _place(items[name], order))
+            place = cell_folder(out, cell.name)
+            if is_measured(place, item):
+                folders.setdefault(item.name, {}).setdefault(row_of(cell), {})[cell.seed] = item_folder(place, item)
+    lines = [(asked.kind, asked.store, asked.target) for asked in plan.study.evaluate]
+    names = sorted(items, key=lambda name: _place(items[name], lines))
     supervised = {_beside(items[name]): rows for name, rows in folders.items() if items[name].kind == "supervised"}
     for name in names:
         item, found = items[name], folders.get(name, {})
@@ -111,9 +115,9 @@ def _beside(item: Item) -> tuple[str, str, int]:
     return item.store.sha256, item.task, item.leads or 12
 
 
-def _place(item: Item, order: Mapping[str, int]) -> tuple[int, str, float]:
+def _place(item: Item, lines: Sequence[tuple[str, str, str | None]]) -> tuple[int, str, float]:
     """Items of one line of the file stay together, tasks in turn, rising shares of the labels, falling numbers of leads."""
-    place = order.get(item.kind + item.store.name + str(item.target.name if item.target else None), len(order))
+    place = lines.index((item.kind, item.store.name, item.target.name if item.target is not None else None))
     return place, item.task, item.fraction if item.fraction is not None else -float(item.leads or 0)
 
 
@@ -124,7 +128,7 @@ def _compare(plan: Plan, one: _Measured, cache: Path) -> Iterator[tuple[Column, 
     if len(ground.rows) == 0 or (isinstance(every[0], Scores) and not ground.classes):
         return
     summaries = {
-        row: cached_summary(cache, [folders[s] for s in sorted(folders)], ground, lambda row=row: summarise(read[row], ground))  # type: ignore[misc]
+        row: cached_summary(cache, [folders[s] for s in sorted(folders)], ground, partial(summarise, read[row], ground))
         for row, folders in one.folders.items()
     }
     left_out = max(len(outcome.rows) for outcome in every) - len(ground.rows)
@@ -164,7 +168,7 @@ def _controls(
         return
     kept = [scored.classes.index(name) for name in ground.classes]
     truth, scores = scored.truth[:, kept], scored.scores[0][:, kept]
-    patients = _dense(scored.patients)
+    patients = dense(scored.patients)
     bench = Bench(ground.classes, truth, patients, 1, 0)
     yield (
         column,
@@ -173,11 +177,6 @@ def _controls(
     )
     value = text_only_figure(bench)
     yield column, Row("text only", control=True), Entry(Figure(value, value, value))
-
-
-def _dense(patients: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The same patients numbered from 0 without gaps."""
-    return np.unique(patients, return_inverse=True)[1].astype(np.int64)
 
 
 def _rows_in_order(plan: Plan, rows: set[Row]) -> Iterator[Row]:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cmelt.config import Recipe
-from cmelt.errors import CMeltError
 from cmelt.study.cells import Cell
+from cmelt.study.folders import RUN, is_made
 from cmelt.study.training_data import training_store
 
 if TYPE_CHECKING:
@@ -18,14 +17,8 @@ if TYPE_CHECKING:
     from cmelt.store import AnyStore
     from cmelt.training.loop import Watcher
 
-RUN = "run"
 #: Tensors that a model has for the sake of one objective, by how their names begin.
 _OF_OBJECTIVES = ("phrase_scale.", "view_head.")
-
-
-def is_made(folder: Path) -> bool:
-    """Whether a cell's model is there."""
-    return (folder / RUN / "model" / "manifest.json").is_file()
 
 
 def make_model(cell: Cell, folder: Path, stores: Path, watcher: Watcher) -> int:
@@ -96,8 +89,10 @@ def _begin_with(before: Path, recipe: Recipe, store: AnyStore, run: Path) -> Non
 
 
 def take_weights(model: CMeltModel, earlier: CMeltModel) -> None:
-    """Put an earlier stage's weights into the model. A part that an objective brings with it begins afresh where the earlier stage
-    was without that objective, and is left behind where the model is.
+    """Put an earlier stage's weights into the model.
+
+    A part that an objective brings with it begins afresh where the earlier stage was without that objective, and is left behind
+    where the model is.
 
     Raises CheckpointError where anything else differs.
     """
@@ -126,32 +121,3 @@ def _fresh(recipe: Recipe, store: AnyStore, run: Path, watcher: Watcher) -> None
     card = model_card(replace(recipe, name=f"{recipe.name}, fresh weights"), store, corpus, steps=0)
     save_model(model, tokenizer, run / "model", {"step": 0, "recipe": recipe.name, "seed": recipe.seed}, card)
     watcher.say("fresh weights")
-
-
-def negatives_report(folder: Path) -> dict[str, float]:
-    """What a run says of its negatives: coverage, and how well they are told without the ECG; empty where it had none."""
-    said = _said(folder / RUN / "negatives" / "coverage.json")
-    if said is None:
-        return {}
-    return {
-        "text-only accuracy": float(said["text_only"]["accuracy"]),
-        "coverage": float(said["coverage"]["ratio"]),
-        "reachable": float(said["coverage"]["reachable"]),
-    }
-
-
-def pairs_of(folder: Path) -> int | None:
-    """How many pairs the (last) run of a cell was trained on; None where there is no run."""
-    said = _said(folder / RUN / "run.json")
-    return None if said is None else int(said["corpus"]["pairs"])
-
-
-def _said(path: Path) -> dict[str, Any] | None:
-    """A JSON file of a run; None where there is none. Raises CMeltError where it is not readable."""
-    try:
-        content: dict[str, Any] = json.loads(path.read_text())
-    except FileNotFoundError:
-        return None
-    except ValueError:
-        raise CMeltError(path, "is not JSON", "delete the cell's folder, and make it again") from None
-    return content

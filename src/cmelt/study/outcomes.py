@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,9 +43,9 @@ class Scores:
     def at(self, rows: NDArray[np.int64]) -> Scores:
         """The same of some of the rows."""
         kept = np.isin(self.rows, rows)
-        return Scores(
-            self.classes, self.rows[kept], self.patients[kept], self.split[kept], self.truth[kept], self.scores[:, kept],
-            self.log_odds,
+        return replace(
+            self, rows=self.rows[kept], patients=self.patients[kept], split=self.split[kept], truth=self.truth[kept],
+            scores=self.scores[:, kept],
         )  # fmt: skip
 
 
@@ -67,7 +67,7 @@ class Hits:
     def at(self, rows: NDArray[np.int64]) -> Hits:
         """The same of some of the rows."""
         kept = np.isin(self.rows, rows)
-        return Hits(self.names, self.rows[kept], self.patients[kept], self.values[:, kept])
+        return replace(self, rows=self.rows[kept], patients=self.patients[kept], values=self.values[:, kept])
 
 
 Outcome = Scores | Hits

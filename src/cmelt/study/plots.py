@@ -42,7 +42,7 @@ def forest(dots: Sequence[Dot], title: str, zero: float | None = None) -> str:
         parts.append(f'<text class="name" x="0" y="{y + 4:.1f}">{escape(name)}</text>')
         if np.isfinite(f.low):
             parts.append(f'<line class="{dot.kind}" x1="{x(f.low):.1f}" x2="{x(f.high):.1f}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        said = f"{dot.name}: {f.value:.3f} [{f.low:.3f}, {f.high:.3f}]"
+        said = f"{dot.name}: {f.text()}"
         parts.append(
             f'<circle class="{dot.kind}" cx="{x(f.value):.1f}" cy="{y:.1f}" r="4"><title>{escape(said)}</title></circle>'
         )
@@ -79,7 +79,7 @@ def curve(lines: Sequence[tuple[str, Sequence[tuple[int, Figure]]]], title: str)
             if np.isfinite(figure.low):
                 ends = place(pairs, figure.low)[1], place(pairs, figure.high)[1]
                 parts.append(f'<line class="model" x1="{x:.1f}" x2="{x:.1f}" y1="{ends[0]:.1f}" y2="{ends[1]:.1f}"/>')
-            said = f"{name}, {pairs:,} pairs: {figure.value:.3f} [{figure.low:.3f}, {figure.high:.3f}]"
+            said = f"{name}, {pairs:,} pairs: {figure.text()}"
             parts.append(f'<circle class="model" cx="{x:.1f}" cy="{y:.1f}" r="3.5"><title>{escape(said)}</title></circle>')
         parts.append(
             f'<text class="name" x="{places[-1][0] - 4:.1f}" y="{places[-1][1] - 8:.1f}" text-anchor="end">{escape(name)}</text>'

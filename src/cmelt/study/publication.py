@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 from cmelt.publishing import published
+from cmelt.study.folders import RESULTS
 from cmelt.study.page import page
 from cmelt.study.results import StudyResults, to_csv, to_json, to_markdown
 
-RESULTS = "results"
 JSON, CSV, MARKDOWN, PAGE = "study.json", "table.csv", "table.md", "study.html"
 
 

@@ -90,7 +90,7 @@ def ground_of(outcomes: Sequence[Outcome], replicates: int, least_positives: int
     for outcome in outcomes[1:]:
         rows = np.intersect1d(rows, outcome.rows)
     first = outcomes[0].at(rows)
-    patients = np.unique(first.patients, return_inverse=True)[1].astype(np.int64)
+    patients = metrics.dense(first.patients)
     weights = metrics.patient_weights(patients, replicates, np.random.default_rng([SEED, 11]))
     positives: dict[str, int] = {}
     if isinstance(first, Scores):
@@ -119,9 +119,9 @@ def run_shares(seeds: int, draws: int, replicates: int) -> NDArray[np.float64]:
 
 
 def _of_scores(seeds: Sequence[Scores], ground: Ground) -> Summary:
-    columns = [list(seeds[0].classes).index(name) for name in ground.classes]
-    truth = seeds[0].truth[:, columns]
-    sets = [[scores[:, [list(one.classes).index(name) for name in ground.classes]] for scores in one.scores] for one in seeds]
+    columns = [[one.classes.index(name) for name in ground.classes] for one in seeds]
+    truth = seeds[0].truth[:, columns[0]]
+    sets = [[scores[:, own] for scores in one.scores] for one, own in zip(seeds, columns, strict=True)]
     measures, classes = {}, {}
     for name, point, replicate in (
         (AUROC, metrics.auroc, metrics.weighted_auroc),
@@ -143,16 +143,10 @@ def _areas(
     replicate: Callable[..., metrics.Replicates],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Figures by seed and class [S, C], and replicates of their mean over seeds [R, C]; `sets` are S × K score sets [n, C]."""
-    classes = range(truth.shape[1])
-    points = np.array(
-        [np.mean([[point(s[:, c], truth[:, c]) for c in classes] for s in draws], axis=0) for draws in sets], np.float64
-    )
-    shares = run_shares(len(sets), len(sets[0]), len(weights))
-    totals = np.zeros((len(weights), truth.shape[1]))
-    for s, draws in enumerate(sets):
-        for k, scores in enumerate(draws):
-            totals += shares[:, s, k, None] * metrics.class_replicates(scores, truth, weights, replicate)
-    return points, totals
+    points = np.stack([metrics.mean_points(draws, truth, point) for draws in sets])
+    shares = run_shares(len(sets), len(sets[0]), len(weights)).reshape(len(weights), -1)
+    runs = [scores for draws in sets for scores in draws]
+    return points, metrics.mean_replicates(runs, truth, weights, shares, replicate)
 
 
 def _decisions(
@@ -162,8 +156,7 @@ def _decisions(
     measured = seeds[0].split == SPLITS.index("test")
     if (~(validation | measured)).any():
         return {}
-    patients = np.unique(seeds[0].patients, return_inverse=True)[1].astype(np.int64)
-    bench = Bench(ground.classes, truth, patients, len(ground.weights), SEED)
+    bench = Bench(ground.classes, truth, metrics.dense(seeds[0].patients), len(ground.weights), SEED)
     found = decide_by_validation(bench, sets, validation, probabilities=seeds[0].log_odds)
     return {} if found is None else {F1: found.macro_f1, ECE: found.macro_ece}
 

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from cmelt.errors import ConfigError, TrainingError
 from cmelt.study.cells import Cell, Plan
+from cmelt.study.folders import cell_folder, is_measured, item_folder
 from cmelt.study.outcomes import read_figures
-from cmelt.study.scheduling import Say, cell_folder, make_cells
-from cmelt.study.worker import EVALUATIONS, Job
+from cmelt.study.scheduling import Say, make_cells
+from cmelt.study.worker import Job
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,8 @@ def rerun_cell(plan: Plan, out: Path, name: str, say: Say) -> Rerun:
         TrainingError: it failed, or was stopped.
     """
     cell = _found(plan, name)
-    done = [item for item in plan.items_of(cell) if _folder(cell_folder(out, cell.name), item.name).is_dir()]
+    place = cell_folder(out, cell.name)
+    done = [item for item in plan.items_of(cell) if is_measured(place, item)]
     if not done:
         raise ConfigError(f"--rerun {name}", "the cell has no figures yet", "make it first")
     with tempfile.TemporaryDirectory(prefix="rerun-", dir=out) as scratch:
@@ -51,8 +53,8 @@ def rerun_cell(plan: Plan, out: Path, name: str, say: Say) -> Rerun:
             raise TrainingError(cell.name, f"could not be made again: {reason}")
         compared, largest = [], 0.0
         for item in done:
-            before = read_figures(_folder(cell_folder(out, cell.name), item.name))["figures"]
-            again = read_figures(_folder(folder, item.name))["figures"]
+            before = read_figures(item_folder(place, item))["figures"]
+            again = read_figures(item_folder(folder, item))["figures"]
             for figure, value in before.items():
                 largest = max(largest, _distance(value, again.get(figure, math.nan)))
             first = next(iter(before))
@@ -65,10 +67,6 @@ def _distance(one: float, other: float) -> float:
     if math.isnan(one) and math.isnan(other):
         return 0.0
     return abs(one - other) if math.isfinite(one - other) else math.inf
-
-
-def _folder(cell: Path, item: str) -> Path:
-    return cell / EVALUATIONS / item
 
 
 def _found(plan: Plan, name: str) -> Cell:

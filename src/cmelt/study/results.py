@@ -226,11 +226,7 @@ def legend(results: StudyResults) -> str:
 
 def cell_text(entry: Entry | None) -> str:
     """ "0.843 [0.812, 0.871] ▼"; a dash where there is none."""
-    if entry is None or not math.isfinite(entry.figure.value):
-        return "–"
-    f = entry.figure
-    interval = f" [{f.low:.3f}, {f.high:.3f}]" if math.isfinite(f.low) else ""
-    return f"{f.value:.3f}{interval}{mark(entry)}"
+    return "–" if entry is None else f"{entry.figure.text()}{mark(entry)}"
 
 
 def mark(entry: Entry) -> str:

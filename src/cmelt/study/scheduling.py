@@ -19,14 +19,16 @@ from typing import Any
 import cmelt
 from cmelt.config import to_mapping
 from cmelt.study.cells import Plan
-from cmelt.study.making import is_made
+from cmelt.study.folders import WORKER_LOG, cell_folder, is_made, missing_items
 from cmelt.study.settings import Selection
-from cmelt.study.worker import Job, missing_items
+from cmelt.study.worker import Job
 from cmelt.training.interruption import Interruption
 
 PACKAGE_PLACE = Path(cmelt.__file__).resolve().parents[1]
-CELLS, WORKER_LOG = "cells", "worker.log"
 _SECONDS_OF_PATIENCE = 0.25
+
+#: Exit codes of processes that were asked to stop, by SIGINT, SIGUSR1 or SIGTERM.
+_STOPPED = (130, 138, 143)
 
 Say = Callable[[str], None]
 
@@ -37,12 +39,10 @@ class Made:
 
     Attributes:
         failures: by cell, what went wrong, in one line each.
-        skipped: cells that were there already.
         code: exit code of the signal that stopped the study, None where none did.
     """
 
     failures: dict[str, list[str]] = field(default_factory=dict)
-    skipped: int = 0
     code: int | None = None
 
 
@@ -53,11 +53,6 @@ class _Child:
     job: Job
     process: subprocess.Popen[str]
     errors: list[str] = field(default_factory=list)
-
-
-def cell_folder(out: Path, name: str) -> Path:
-    """Where a cell of the study at `out` lies."""
-    return out / CELLS / name
 
 
 def jobs_of(plan: Plan, out: Path, selection: Selection) -> list[Job]:
@@ -79,7 +74,7 @@ def make_cells(jobs: Sequence[Job], workers: int, say: Say) -> Made:
     A job that fails is told and does not stop the others. SIGINT or SIGTERM lets those at work finish their step and save.
     """
     waiting = deque(job for job in jobs if not is_done(job))
-    made = Made(skipped=len(jobs) - len(waiting))
+    made = Made()
     events: queue.Queue[tuple[_Child, dict[str, Any] | None]] = queue.Queue()
     running: list[_Child] = []
     total, told = len(waiting), False
@@ -156,7 +151,7 @@ def _listen(events: queue.Queue[tuple[_Child, dict[str, Any] | None]], running: 
         return
     running.remove(child)
     code = child.process.returncode
-    if code not in (0, 1, *EXPECTED_CODES) or (code == 1 and not child.errors):
+    if code not in (0, 1, *_STOPPED) or (code == 1 and not child.errors):
         log = Path(child.job.folder) / WORKER_LOG
         child.errors.append(f"the process ended with code {code}; its last words are in {log}")
         say(f"{title}: {child.errors[-1]}")
@@ -164,10 +159,6 @@ def _listen(events: queue.Queue[tuple[_Child, dict[str, Any] | None]], running: 
         made.failures[child.job.cell.name] = child.errors
     elif code == 0:
         say(f"{title}: done")
-
-
-#: Of processes that were asked to stop.
-EXPECTED_CODES = (130, 138, 143)
 
 
 def _line(event: dict[str, Any]) -> str:

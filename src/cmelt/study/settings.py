@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from cmelt.config import from_mapping, read_yaml
 from cmelt.errors import ConfigError
+from cmelt.records.record import LEAD_SETS
 
 ModelKind = Literal["pretrained", "random", "supervised"]
 EvaluationKind = Literal["zero-shot", "probe", "retrieval", "identification", "shift", "fine-tune", "supervised"]
@@ -18,8 +19,6 @@ WITH_TASKS: tuple[EvaluationKind, ...] = ("zero-shot", "probe", "shift", "fine-t
 WITH_TEXTS: tuple[EvaluationKind, ...] = ("zero-shot", "retrieval")
 #: What has the store's training records for learning.
 LEARN_FROM_TRAINING: tuple[EvaluationKind, ...] = ("probe", "fine-tune", "supervised")
-#: The lead subsets of the Challenge of 2021.
-LEAD_SUBSETS = (12, 6, 4, 3, 2, 1)
 
 
 @dataclass(frozen=True)
@@ -122,8 +121,8 @@ class Evaluation:
             raise ValueError(f"records {self.records}: of zero-shot, probe and supervised only, 1 or more")
         if self.draws < 1 or any(not 0 < share <= 1 for share in self.fractions):
             raise ValueError("draws must be 1 or more, fractions above 0 and at most 1")
-        if unknown := set(self.leads) - set(LEAD_SUBSETS):
-            raise ValueError(f"leads {sorted(unknown)}: choose of {LEAD_SUBSETS}")
+        if unknown := set(self.leads) - LEAD_SETS.keys():
+            raise ValueError(f"leads {sorted(unknown)}: choose of {sorted(LEAD_SETS, reverse=True)}")
 
 
 @dataclass(frozen=True)
@@ -198,9 +197,9 @@ def _known(key: str, names: Iterable[str], among: Iterable[str]) -> None:
 class Selection:
     """Which cells are to be made now: by model, data and seed; empty means all."""
 
-    models: tuple[str, ...] = field(default=())
-    data: tuple[str, ...] = field(default=())
-    seeds: tuple[int, ...] = field(default=())
+    models: tuple[str, ...] = ()
+    data: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = ()
 
     def holds(self, model: str, data: str, seed: int) -> bool:
         """Whether a cell is among those chosen."""

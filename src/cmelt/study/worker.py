@@ -20,8 +20,8 @@ from typing import IO, Any
 from cmelt.config import from_mapping, to_mapping
 from cmelt.errors import CMeltError, TrainingError
 from cmelt.study.cells import Cell, Item
+from cmelt.study.folders import CELL, LOG, is_made, item_folder, missing_items
 
-CELL, LOG, EVALUATIONS = "cell.json", "log.jsonl", "evaluations"
 INTERRUPTED = 130
 
 Emit = Callable[[dict[str, Any]], None]
@@ -93,7 +93,7 @@ def work(job: Job, emit: Emit) -> int:
     """Make the cell's model, if it is not there, and measure what has not been measured."""
     import torch
 
-    from cmelt.study.making import is_made, make_model
+    from cmelt.study.making import make_model
 
     torch.set_num_threads(job.threads)
     folder = Path(job.folder)
@@ -128,16 +128,10 @@ def measure_items(job: Job, watcher: _Watcher, emit: Emit) -> bool:
             well = False
             continue
         about = {"cell": job.cell.name, "item": to_mapping(item), "title": item.title}
-        outcomes.publish(outcome, folder / EVALUATIONS / item.name, about, time.monotonic() - begun)
+        outcomes.publish(outcome, item_folder(folder, item), about, time.monotonic() - begun)
         value = next(iter(outcomes.figures_of(outcome).items()))
         emit({"measured": item.title, "done": place, "of": len(missing), "figure": f"{value[0]} {value[1]:.3f}"})
     return well
-
-
-def missing_items(folder: Path, items: tuple[Item, ...]) -> list[Item]:
-    """What has not been measured yet, each once."""
-    named = {item.name: item for item in items}
-    return [item for name, item in named.items() if not (folder / EVALUATIONS / name / "manifest.json").is_file()]
 
 
 @contextmanager
@@ -162,15 +156,6 @@ def _describe(cell: Cell, folder: Path) -> None:
 def _log(folder: Path, line: dict[str, Any]) -> None:
     with (folder / LOG).open("a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
-
-
-def seconds_of(folder: Path) -> float | None:
-    """How long making the model has taken, interruptions left out; None where it was never begun."""
-    try:
-        lines = [json.loads(line) for line in (folder / LOG).read_text().splitlines()]
-    except (OSError, ValueError):
-        return None
-    return float(sum(line["seconds"] for line in lines if line.get("what") == "model"))
 
 
 if __name__ == "__main__":
