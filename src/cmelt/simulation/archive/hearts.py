@@ -1,6 +1,6 @@
 """Healthy hearts that differ as people in an archive do: QRS, ST, T, and how each electrode sees them.
 
-What `hearts.json` holds was fitted to the normal ECGs of PTB-XL's folds 1 to 8 by docs/fit_archive_hearts.py: the mean, how it
+What `hearts.json` holds was fitted to the normal ECGs of PTB-XL's folds 1 to 8 by scripts/fit_archive_hearts.py: the mean, how it
 moves with age and sex, and the leading directions in which people differ beyond that.
 """
 

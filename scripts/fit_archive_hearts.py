@@ -1,6 +1,6 @@
 """Fit the hearts of the simulator's archive domain to the normal ECGs of PTB-XL's folds 1 to 8 (never 9 and 10).
 
-    python docs/fit_archive_hearts.py PTB-XL-FOLDER src/cmelt/simulation/archive/hearts.json
+    python scripts/fit_archive_hearts.py PTB-XL-FOLDER src/cmelt/simulation/archive/hearts.json
 
 Of every record of 500 Hz that PTB-XL calls normal (NORM at 80 or more) the median beat is taken, turned into a heart vector by
 the inverse of Dower's transform, and written as 13 equally spaced pulses. What is kept is the mean and the leading directions in
@@ -13,6 +13,7 @@ import ast
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -29,7 +30,15 @@ Array = NDArray[np.float64]
 #: The leads that Dower's transform gives from the heart vector; the other four follow from I and II.
 INDEPENDENT = [LEADS.index(lead) for lead in ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")]
 STEP_MS = 2.0
-BEFORE, AFTER = 140, 180  # samples around the middle of QRS
+#: Samples of a beat before and after the middle of its QRS.
+BEFORE, AFTER = 140, 180
+#: Samples that are cut around the steepest point of a beat; by how many it may be moved to agree with the others; how many are
+#: then dropped at either end, where some beats have none.
+CUT_BEFORE, CUT_AFTER, FARTHEST, SPARE = 230, 300, 30, 35
+#: Of a cut beat, where slopes are compared; of what is left of it, where QRS is.
+COMPARED, QRS = slice(160, 300), slice(130, 270)
+#: Of a finished beat, the level before QRS that counts as zero.
+ZERO = slice(BEFORE - 35, BEFORE - 28)
 COMPONENTS = 40
 #: Samples from the top of P to where its right and its left atrium are looked at.
 P_APART = 8
@@ -40,20 +49,30 @@ def aligned_beat(record: Record) -> Array | None:
     signal = record.signal.astype(float) - np.median(record.signal, axis=1, keepdims=True)
     beats = beats_of(record)
     peaks = (beats.peaks * record.rate / beats.rate).astype(int)
-    cut = [signal[:, p - 230 : p + 300] for p in peaks if p >= 230 and p + 300 <= signal.shape[1]]
+    places = [p for p in peaks if p >= CUT_BEFORE and p + CUT_AFTER <= signal.shape[1]]
+    cut = [signal[:, p - CUT_BEFORE : p + CUT_AFTER] for p in places]
     if len(cut) < 4:
         return None
     slopes = np.array([np.sqrt((np.diff(beat, axis=1) ** 2).sum(axis=0)) for beat in cut])
-    reference = np.median(slopes, axis=0)
+    reference, kept = np.median(slopes, axis=0), slice(SPARE, CUT_BEFORE + CUT_AFTER - SPARE)
     for _ in range(3):
-        shifts = [max(range(-30, 31), key=lambda k: float(reference[160:300] @ slope[160 + k : 300 + k])) for slope in slopes]
-        reference[35:495] = np.median([s[35 + k : 495 + k] for s, k in zip(slopes, shifts, strict=True)], axis=0)
-    beat = np.median([b[:, 35 + k : 495 + k] for b, k in zip(cut, shifts, strict=True)], axis=0)
-    slope = (np.diff(beat, axis=1) ** 2).sum(axis=0)[130:270]
-    middle = int(slope @ np.arange(130, 270) / slope.sum())
+        shifts = [_best_shift(slope, reference) for slope in slopes]
+        reference[kept] = np.median([_moved(slope, kept, k) for slope, k in zip(slopes, shifts, strict=True)], axis=0)
+    beat = np.median([_moved(whole, kept, k) for whole, k in zip(cut, shifts, strict=True)], axis=0)
+    slope = (np.diff(beat, axis=1) ** 2).sum(axis=0)[QRS]
+    middle = int(slope @ np.arange(QRS.start, QRS.stop) / slope.sum())
     beat = beat[:, middle - BEFORE : middle + AFTER]
-    level = beat[:, BEFORE - 35 : BEFORE - 28].mean(axis=1, keepdims=True)
-    return np.asarray(beat - level) if beat.shape[1] == BEFORE + AFTER else None
+    return np.asarray(beat - beat[:, ZERO].mean(axis=1, keepdims=True)) if beat.shape[1] == BEFORE + AFTER else None
+
+
+def _best_shift(slope: Array, reference: Array) -> int:
+    """By how many samples a beat's slope [n] is to be moved to agree best with the reference [n]."""
+    return max(range(-FARTHEST, FARTHEST + 1), key=lambda k: float(reference[COMPARED] @ _moved(slope, COMPARED, k)))
+
+
+def _moved(beat: NDArray[Any], part: slice, shift: int) -> NDArray[Any]:
+    """A part of the beat's samples (the last axis), `shift` later."""
+    return beat[..., part.start + shift : part.stop + shift]
 
 
 def values_of(beat: Array) -> Array:
@@ -83,7 +102,7 @@ def values_of(beat: Array) -> Array:
     return np.concatenate([[np.log(scale), np.log(size)], (pulses / size).ravel(), seen.ravel(), t / size, st / size, *p])
 
 
-def _top(vector: Array, times: Array, begin: float, end: float) -> int:
+def _top(vector: Array, times: NDArray[Any], begin: float, end: float) -> int:
     """The sample at which the vector [3, n], smoothed over 18 ms, is largest between two times."""
     size = np.convolve(np.sqrt((vector**2).sum(axis=0)), np.ones(9) / 9, "same")
     inside = np.flatnonzero((times > begin) & (times < end))
@@ -107,9 +126,11 @@ def normal_beats(folder: Path) -> tuple[Array, Array]:
     return np.array(found), np.array(who)
 
 
-def main(folder: Path, out: Path) -> None:
-    """Fit and write."""
-    values, who = normal_beats(folder)
+def fitted(values: Array, who: Array) -> tuple[dict[str, Any], float]:
+    """The content of `hearts.json`, for the hearts [n, values] of people [n, 2] (age, 1 female).
+
+    Beside it the share that its components explain of how these hearts differ beyond age and sex.
+    """
     design = np.column_stack([np.ones(len(who)), (who[:, 0] - 60) / 15, who[:, 1] - 0.5])
     coefficients = np.linalg.lstsq(design, values, rcond=None)[0]  # [3, values]
     rest = values - design @ coefficients
@@ -118,13 +139,20 @@ def main(folder: Path, out: Path) -> None:
     components = (strengths[:COMPONENTS, None] / np.sqrt(len(rest)) * directions[:COMPONENTS]) * spread
     explained = float((strengths[:COMPONENTS] ** 2).sum() / (strengths**2).sum())
     content = {
-        "about": f"normal hearts of {len(values)} records of PTB-XL, folds 1 to 8 (CC BY 4.0); docs/fit_archive_hearts.py",
+        "about": f"normal hearts of {len(values)} records of PTB-XL, folds 1 to 8 (CC BY 4.0); scripts/fit_archive_hearts.py",
         "values": list(names_of_values()),
         "mean": coefficients[0].round(4).tolist(),
         "per_15_years": coefficients[1].round(4).tolist(),
         "female_less_male": coefficients[2].round(4).tolist(),
         "components": components.round(4).tolist(),
     }
+    return content, explained
+
+
+def main(folder: Path, out: Path) -> None:
+    """Fit and write."""
+    values, who = normal_beats(folder)
+    content, explained = fitted(values, who)
     out.write_text(json.dumps(content).replace("], ", "],\n") + "\n", encoding="utf-8")
     sys.stderr.write(f"{len(values)} beats; {COMPONENTS} components explain {explained:.0%} of how they differ\n")
 

@@ -1,16 +1,18 @@
 """How like real ECGs simulated ones are: the figures of docs/simulation.md.
 
-    python docs/compare_simulated.py STORE [--records 2500]
+    python scripts/compare_simulated.py STORE [--records 2500]
 
-STORE is PTB-XL prepared at 100 Hz; its train split (folds 1 to 8) alone is read. Printed are, for each domain, how well a
-classifier tells simulated from real records by simple features (five folds by patient), and how well classifiers of PTB-XL's
-statements trained on simulated records do on the real ones.
+STORE is PTB-XL prepared at 100 Hz; its train split (folds 1 to 8) alone is read. Printed are medians of a few features of the
+real records and of each domain's; how well a classifier tells simulated from real records by simple features (five folds by
+patient); and how well classifiers of PTB-XL's statements trained on simulated records do on the real ones.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterable
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -50,6 +52,25 @@ STATEMENTS: dict[str, tuple[str, ...]] = {
     "NORM": ("sim:normal",),
 }
 
+#: Medians to print: a feature, the real and the simulated records of which (a part of their labels; "" for all).
+MEDIANS: dict[str, tuple[str, str, str]] = {
+    "power from 25 to 35 Hz, limb leads, log10 mV²": ("25-35 Hz limb", "", ""),
+    "ST in V2, mV": ("ST V2", "", ""),
+    "T in V2, mV": ("T V2", "", ""),
+    "P in lead I, peak to peak, mV": ("P I", "", ""),
+    "S in V2, left bundle branch block, mV": ("S V2", "scp:CLBBB", "sim:left-bundle-branch-block"),
+    "T in aVF, old inferior infarction, mV": ("T aVF", "scp:IMI", "sim:old-inferior-infarction"),
+}
+#: The signal [12, 1000] at 100 Hz, the patient, and the labels in one line.
+Sample = tuple[NDArray[np.float32], str, str]
+
+
+class Classifier(Protocol):
+    """What is used of scikit-learn's classifiers."""
+
+    def fit(self, x: NDArray[np.float64], y: Any) -> Classifier: ...
+    def predict_proba(self, x: NDArray[np.float64]) -> NDArray[np.float64]: ...
+
 
 def features_of(signal: NDArray[np.float32]) -> dict[str, float] | None:
     """95 features of a record [12, 1000] at 100 Hz; None where fewer than three beats are found."""
@@ -79,7 +100,7 @@ def _spectra(signal: NDArray[np.float32]) -> dict[str, float]:
     """Logarithms of the power in bands, for three groups of leads."""
     power = np.abs(np.fft.rfft(signal - signal.mean(axis=1, keepdims=True), axis=1)) ** 2 / (signal.shape[1] ** 2 / 2)
     frequency = np.fft.rfftfreq(signal.shape[1], 1 / RATE)
-    found = {}
+    found: dict[str, float] = {}
     for low, high in BANDS_HZ:
         inside = np.log10(power[:, (frequency >= low) & (frequency < high)].sum(axis=1) + 1e-9)
         found |= {f"{low:g}-{high:g} Hz {name}": float(inside[leads].mean()) for name, leads in GROUPS.items()}
@@ -94,35 +115,48 @@ def _roughness(signal: NDArray[np.float32], rest: NDArray[np.float32]) -> dict[s
     return found | {f"rest {name}": float(np.log10(rest[leads].std() + 1e-6)) for name, leads in GROUPS.items()}
 
 
-def table_of(records: list[tuple[NDArray[np.float32], str, str]]) -> pd.DataFrame:
-    """Features, and the columns patient and labels, of (signal, patient, labels)."""
+def table_of(records: Iterable[Sample]) -> pd.DataFrame:
+    """A row a record: features, and the columns patient and labels. Records with fewer than three beats have none."""
     rows = [(features_of(signal), patient, labels) for signal, patient, labels in records]
     kept = [found | {"patient": patient, "labels": labels} for found, patient, labels in rows if found is not None]
     return pd.DataFrame(kept)
 
 
-def real_records(path: str) -> list[tuple[NDArray[np.float32], str, str]]:
-    """The train split of the store."""
+def real_records(path: str) -> Iterable[Sample]:
+    """The train split of the store. Raises StoreError where it is no store."""
     store = open_store(path)
     rows = store.rows("train")
     index = store.index.iloc[rows]
-    return list(zip(store.millivolts(rows), index["patient"], index["labels"].map(" ".join), strict=True))
+    return zip(store.millivolts(rows), index["patient"], index["labels"].map(" ".join), strict=True)
 
 
-def simulated_records(domain: str, count: int) -> list[tuple[NDArray[np.float32], str, str]]:
+def simulated_records(domain: str, count: int) -> Iterable[Sample]:
     """Records of seeds from 90,000 on, each of its own person."""
-    records = [simulate(seed, rate=RATE, domain=domain) for seed in range(90_000, 90_000 + count)]
-    return [(record.signal, str(record.patient), " ".join(record.labels)) for record in records]
+    for seed in range(90_000, 90_000 + count):
+        record = simulate(seed, rate=RATE, domain=domain)
+        yield record.signal, str(record.patient), " ".join(record.labels)
 
 
-def linear() -> object:
+def linear() -> Classifier:
     """A logistic regression of standardised features."""
-    return make_pipeline(StandardScaler(), LogisticRegression(max_iter=500, C=0.05))
+    model: Classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500, C=0.05))
+    return model
 
 
-def boosted() -> object:
+def boosted() -> Classifier:
     """A few boosted trees."""
-    return HistGradientBoostingClassifier(max_iter=50, max_leaf_nodes=8, random_state=0)
+    model: Classifier = HistGradientBoostingClassifier(max_iter=50, max_leaf_nodes=8, random_state=0)
+    return model
+
+
+def medians(records: pd.DataFrame, simulated: bool) -> dict[str, float]:
+    """The medians of `MEDIANS`; NaN where no record carries the label."""
+    found = {}
+    for name, (feature, real_label, simulated_label) in MEDIANS.items():
+        label = simulated_label if simulated else real_label
+        carried = records["labels"].map(lambda labels, label=label: not label or label in labels.split())
+        found[name] = float(records.loc[carried, feature].median())
+    return found
 
 
 def told_apart(real: pd.DataFrame, simulated: pd.DataFrame) -> dict[str, float]:
@@ -133,7 +167,7 @@ def told_apart(real: pd.DataFrame, simulated: pd.DataFrame) -> dict[str, float]:
     low, high = np.quantile(x[y == 0], [0.005, 0.995], axis=0)
     x = np.clip(x, low - (high - low), high + (high - low))  # no outlier alone gives a record away
     groups = pd.factorize(pd.concat([real["patient"], simulated["patient"]]))[0]
-    found = {}
+    found: dict[str, float] = {}
     for name, model in (("linear", linear()), ("boosted", boosted())):
         scores = cross_val_predict(model, x, y, groups=groups, cv=GroupKFold(5), method="predict_proba")[:, 1]
         found[name] = roc_auc_score(y, scores)
@@ -150,24 +184,27 @@ def transferred(real: pd.DataFrame, simulated: pd.DataFrame) -> pd.DataFrame:
         is_real = real["labels"].str.contains("|".join(f"scp:{code}" for code in statement.split("|")))
         is_simulated = simulated["labels"].str.contains("|".join(conditions))
         rows[statement] = {
-            name: roc_auc_score(is_real, model.fit(train, is_simulated).predict_proba(test)[:, 1])  # type: ignore[attr-defined]
+            name: roc_auc_score(is_real, model.fit(train, is_simulated).predict_proba(test)[:, 1])
             for name, model in (("linear", linear()), ("boosted", boosted()))
         }
     return pd.DataFrame(rows).T
 
 
 def main() -> None:
-    """Print both comparisons for the textbook and the archive."""
+    """Print the comparisons for the textbook and the archive."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("store")
     parser.add_argument("--records", type=int, default=2500)
     chosen = parser.parse_args()
     real = table_of(real_records(chosen.store))
+    beside = {"real": medians(real, simulated=False)}
     for domain in ("textbook", "archive"):
         simulated = table_of(simulated_records(domain, chosen.records))
         apart = {name: round(value, 3) for name, value in told_apart(real, simulated).items()}
         moved = transferred(real, simulated)
+        beside[domain] = medians(simulated, simulated=True)
         sys.stdout.write(f"{domain}: {apart}\n{moved.round(3).to_string()}\n{moved.mean().round(3).to_dict()}\n")
+    sys.stdout.write(f"medians\n{pd.DataFrame(beside).round(2).to_string()}\n")
 
 
 if __name__ == "__main__":
