@@ -13,6 +13,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -125,17 +126,19 @@ def scaling(batches: Batches, rounds: int) -> list[Figure]:
     """To the device, and scaled, gained, noised and masked there."""
     import torch
 
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    batch, records = batches.batch(0), batches.recipe.training.batch
+    on_gpu = torch.cuda.is_available()
+    device = torch.device("cuda" if on_gpu else "cpu")
+    batch, records = replace(batches, pinned=on_gpu).batch(0), batches.recipe.training.batch
 
     def there() -> None:
         batch.to(device).views(batches.recipe.model.ecg.samples_per_token)
-        if device.type == "cuda":
+        if on_gpu:
             torch.cuda.synchronize()
 
-    seconds = [turn.clock for turn in in_turns({"there": there}, rounds, warm=3)["there"]]
+    turns = in_turns({"there": there}, rounds, warm=3)["there"]
+    seconds = [turn.clock for turn in turns] if on_gpu else processor(turns)
     what = f"int16 to the device, scaled and masked there, {RATES[batches.store.rate]}, {device.type}"
-    return [rate_of(what, records, seconds, note="one thread" if device.type == "cpu" else "from pinned memory")]
+    return [rate_of(what, records, seconds, note="from pinned memory" if on_gpu else "one core")]
 
 
 def epoch_order(pairs: int, rounds: int) -> list[Figure]:

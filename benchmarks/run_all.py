@@ -58,7 +58,6 @@ SCRIPTS = (
     Script("gpu", "On a GPU"),
     Script("scaling", "Several processes"),
     Script("loading", "Loading for training"),
-    Script("store_access", "Random access to a store"),
     Script("negatives", "Negatives (N3S)", release=True),
     Script("growth", "Growth with the number of pairs"),
     Script("embedding", "Embedding", release=True),
