@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from cmelt.batches.order import Share, positions, weighted_positions
 from cmelt.errors import StoreError
 from cmelt.store import AnyStore, JoinedStore
-from cmelt.text import clean_report, report_groups, usable
+from cmelt.text import report_groups, usable
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,9 @@ class Corpus:
 def corpus_of(store: AnyStore, split: str = "train") -> Corpus:
     """Gather the pairs of a split. Raises StoreError when there are fewer than two."""
     rows = store.rows(split)
-    cleaned = [clean_report(report) for report in store.index["report"].iloc[rows]]
-    good = np.array([usable(report) for report in cleaned], dtype=bool)
+    every, number = report_groups(store.index["report"].iloc[rows].tolist())
+    fit = np.array([usable(report) for report in every], dtype=bool)
+    good = fit[number]
     if good.sum() < 2:
         raise StoreError(
             store.path,
@@ -62,9 +63,13 @@ def corpus_of(store: AnyStore, split: str = "train") -> Corpus:
             "pre-training needs pairs: prepare the store with reports",
         )
     kept = rows[good]
-    distinct, group = report_groups([report for report, keep in zip(cleaned, good, strict=True) if keep])
-    missing = store.index["missing_leads"].iloc[kept]
-    measured = np.array([[lead not in absent for lead in store.leads] for absent in missing], dtype=bool)
+    distinct = [report for report, keep in zip(every, fit, strict=True) if keep]
+    group = (np.cumsum(fit) - 1)[number[good]]
+    # Few sets of leads are absent from many records: each is looked at once.
+    missing = [tuple(absent) for absent in store.index["missing_leads"].iloc[kept]]
+    places = {absent: place for place, absent in enumerate(dict.fromkeys(missing))}
+    patterns = np.array([[lead not in absent for lead in store.leads] for absent in places], dtype=bool)
+    measured = patterns[[places[absent] for absent in missing]]
     part = store.part[kept] if isinstance(store, JoinedStore) else np.zeros(len(kept), np.int64)
     return Corpus(kept, group, distinct, measured, int((~good).sum()), part, _shares(store, kept))
 
