@@ -55,7 +55,7 @@ class DbetaSizes:
     Attributes:
         conv_feature_layers: (channels, kernel, stride) of each stage of the front end.
         mem_layer: the fusion layer in front of which the decoder takes the ECG stream; −1: behind the last.
-        t5: the text encoder as transformers configures it.
+        t5: the text encoder's, as transformers names them.
     """
 
     encoder_layers: int = 8
@@ -78,7 +78,7 @@ class DbetaSizes:
     dropout: float = 0.1
     attention_dropout: float = 0.1
     drop_rate: float = 0.1
-    t5: dict[str, Any] = field(default_factory=lambda: dict(FLAN_T5_BASE))
+    t5: T5Sizes = field(default_factory=lambda: T5Sizes.of(FLAN_T5_BASE))
 
     def __post_init__(self) -> None:
         for one in fields(self):
@@ -99,18 +99,13 @@ class DbetaSizes:
             raise ValueError(f"in_d is {self.in_d}: the release's decoder rebuilds {LEAD_COUNT} leads")
         if self.mem_decoder_hidden_dim % 2:
             raise ValueError(f"mem_decoder_hidden_dim {self.mem_decoder_hidden_dim} is odd: its sines and cosines come in pairs")
-        if self.text.d_model != self.encoder_embed_dim:
-            raise ValueError(f"encoder_embed_dim {self.encoder_embed_dim} is not t5.d_model {self.text.d_model}")
-        if self.text.vocab_size != self.vocab_size:
-            raise ValueError(f"vocab_size {self.vocab_size} is not t5.vocab_size {self.text.vocab_size}")
+        if self.t5.d_model != self.encoder_embed_dim:
+            raise ValueError(f"encoder_embed_dim {self.encoder_embed_dim} is not t5.d_model {self.t5.d_model}")
+        if self.t5.vocab_size != self.vocab_size:
+            raise ValueError(f"vocab_size {self.vocab_size} is not t5.vocab_size {self.t5.vocab_size}")
         if not 2 <= self.tokens < POSITION_ROWS:
             most = POSITION_ROWS - 1
             raise ValueError(f"conv_feature_layers make {self.tokens} tokens of {SAMPLES} samples, not 2 to {most}")
-
-    @property
-    def text(self) -> T5Sizes:
-        """The text encoder's sizes."""
-        return T5Sizes.of(self.t5)
 
     @property
     def tokens(self) -> int:
@@ -155,7 +150,7 @@ def read_sizes(config: str | Path | Mapping[str, Any] | None) -> DbetaSizes:
         raise ConfigError(where, "model.t5 is out of place", 'the text encoder\'s sizes stand beside "model", under "t5"')
     if "conv_feature_layers" in sizes:
         sizes["conv_feature_layers"] = stages_of(sizes["conv_feature_layers"], where)
-    return from_mapping(DbetaSizes, {**sizes, "t5": _architecture(text, where)}, where, "model")
+    return from_mapping(DbetaSizes, {**sizes, "t5": _text(text, where)}, where, "model")
 
 
 def settings_of(sizes: DbetaSizes) -> ModelSettings:
@@ -181,7 +176,7 @@ def settings_of(sizes: DbetaSizes) -> ModelSettings:
             position_groups=sizes.conv_pos_groups,
             masking="after_position",
         ),
-        text=TextSettings(architecture=dict(sizes.t5), vocabulary=sizes.vocab_size, max_tokens=sizes.max_text_size),
+        text=TextSettings(architecture=_architecture(sizes.t5), vocabulary=sizes.vocab_size, max_tokens=sizes.max_text_size),
         fusion=FusionSettings(sizes.num_top_layer, sizes.num_heads, 4 * sizes.hidden_dim, sizes.drop_rate),
         decoder=DecoderSettings(
             fusion_layer=sizes.mem_layer,
@@ -200,6 +195,7 @@ def sizes_of(settings: ModelSettings) -> DbetaSizes:
         ValueError, ConfigError: the release has no model of these sizes.
     """
     ecg, text, fusion, decoder = settings.ecg, settings.text, settings.fusion, settings.decoder
+    words = T5Sizes.of(text.architecture)
     windows = ecg.stem_windows or ((ecg.stem_kernel, 2),) * len(ecg.stem_channels)
     return DbetaSizes(
         encoder_layers=ecg.layers,
@@ -217,36 +213,41 @@ def sizes_of(settings: ModelSettings) -> DbetaSizes:
         conv_pos=ecg.position_kernel,
         conv_pos_groups=ecg.position_groups,
         in_d=ecg.leads,
-        vocab_size=T5Sizes.of(text.architecture).vocab_size,
+        vocab_size=words.vocab_size,
         max_text_size=text.max_tokens,
         dropout=ecg.dropout,
         attention_dropout=ecg.attention_dropout,
         drop_rate=fusion.dropout,
-        t5=dict(text.architecture),
+        t5=words,
     )
 
 
 def config_of(sizes: DbetaSizes) -> dict[str, dict[str, Any]]:
     """What `read_sizes` reads back to these sizes, with the release's own notation of the front end."""
     model = to_mapping(sizes)
-    text = {name: value for name, value in model.pop("t5").items() if name != "model_type"}
+    text = model.pop("t5")
     stages = stages_text(sizes.conv_feature_layers)
     return {"model": {**model, "num_layers": sizes.num_top_layer, "conv_feature_layers": stages}, "t5": text}
 
 
-def _architecture(text: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """The text encoder as transformers configures it: Flan-T5-base with what `text` says otherwise."""
-    sizes = {name: value for name, value in text.items() if name not in _IDLE_T5}
-    from_mapping(T5Sizes, sizes, where, "t5")  # every key known, every value of its type
+def _architecture(sizes: T5Sizes) -> dict[str, Any]:
+    """The text encoder as transformers configures it, every size said: its own defaults are another T5's."""
+    return {**FLAN_T5_BASE, **to_mapping(sizes)}
+
+
+def _text(text: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """The sizes of Flan-T5-base's encoder with what `text` says otherwise."""
     if text.get("model_type", "t5") != "t5":
         raise ConfigError(where, f"t5.model_type is {text['model_type']!r}", "the release's text encoder is a T5")
-    architecture = {**FLAN_T5_BASE, **sizes}
+    stated = {name: value for name, value in text.items() if name not in _IDLE_T5}
+    sizes = {**to_mapping(DbetaSizes().t5), **stated}
+    from_mapping(T5Sizes, sizes, where, "t5")  # every key known, every value of its type
     try:
-        T5Sizes.of(architecture)
+        T5Sizes.of({"model_type": "t5", **sizes})
     except ConfigError:
-        kind = architecture["feed_forward_proj"]
+        kind = sizes["feed_forward_proj"]
         raise ConfigError(where, f"t5.feed_forward_proj is {kind!r}", "Flan-T5's is gated-gelu") from None
-    return architecture
+    return sizes
 
 
 def _json(path: Path) -> Mapping[str, Any]:

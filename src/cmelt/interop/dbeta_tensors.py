@@ -39,7 +39,7 @@ def layout(sizes: DbetaSizes) -> list[Entry]:
         Entry("class_embedding", (sizes.encoder_embed_dim,), ("ecg_encoder.class_token",)),
         *_ecg_transformer(sizes),
         *_ecg_front(sizes),
-        *_text_encoder(sizes.text),
+        *_text_encoder(sizes.t5),
         *_fusion(sizes),
         *_word_head(sizes),
         *_ecg_decoder(sizes),
