@@ -68,7 +68,6 @@ def test_t5_s_word_embeddings_stay_one_tensor(tokenizer, tmp_path):
     model = fresh("t5")
     save_model(model, tokenizer, tmp_path / "model", {}, "")
     for again in (read_model(tmp_path / "model")[0], CMeltModel.from_pretrained(tmp_path / "model")):
-        assert again.text_encoder.shared.weight is again.text_encoder.encoder.embed_tokens.weight
         assert len(list(again.parameters())) == len(list(model.parameters()))
     names = [name for name in load_file(tmp_path / "model" / WEIGHTS) if "shared" in name or "embed_tokens" in name]
     assert len(names) == 1

@@ -10,6 +10,7 @@ import torch
 from cmelt.config.settings import OBJECTIVE_NAMES, ObjectiveSettings
 from cmelt.model.cmelt import CMeltModel, Views
 from cmelt.model.configuration import CMeltConfig
+from cmelt.model.heads import hidden_of, sinusoids
 from cmelt.objectives.total import Truth, total_loss
 from cmelt.training.optimiser import freeze_unused
 from tiny_runs import tiny_recipe
@@ -119,21 +120,32 @@ def test_the_contrast_s_clean_view_masks_nothing():
     assert (masked.ecg_embedding - outputs.ecg_embedding).abs().max() > 1e-6
 
 
-def test_predicted_samples_take_their_places_among_the_masked_tokens():
-    """A kept token's state decides what stands at its own place, wherever in `kept` it is listed."""
-    built = model().eval()
+def samples_of_all(decoder, states, kept):
+    """The decoder, token by token and for every token: [1, 1 + K, D] → [P, C]."""
+    embedded = decoder.embed(states[0])
+    tokens = [embedded[0]] + [decoder.mask_token] * TOKENS
+    for row, place in zip(embedded[1:], kept[0].tolist(), strict=True):
+        tokens[1 + place] = row
+    inner = torch.stack(tokens)[None] + sinusoids(1 + TOKENS, embedded.shape[1])
+    for layer in decoder.layers:
+        inner = layer(inner)
+    return decoder.predict(decoder.norm(inner))[0, 1:]
+
+
+def test_samples_are_predicted_of_the_hidden_tokens_in_their_order_wherever_a_kept_one_is_listed():
+    built = model("model.decoder.layers=2").eval()
     states, kept = torch.randn(1, 4, 16), torch.tensor([[7, 2, 9]])
+    hidden = [place for place in range(TOKENS) if place not in (7, 2, 9)]
+    assert hidden_of(kept, TOKENS).tolist() == [hidden]
     with torch.no_grad():
+        for weight in built.ecg_decoder.parameters():
+            weight.add_(0.3 * torch.randn_like(weight))  # as initialised, tokens nearly ignore each other
         predicted = built.ecg_decoder(states, kept, TOKENS)
-        order = [0, 2, 1, 3]
-        torch.testing.assert_close(built.ecg_decoder(states[:, order], torch.tensor([[2, 7, 9]]), TOKENS), predicted)
-        for layer in built.ecg_decoder.layers:  # without attention a token sees itself alone
-            layer.attention.output.weight.zero_()
-            layer.attention.output.bias.zero_()
-        alone, changed = built.ecg_decoder(states, kept, TOKENS), states.clone()
-        changed[0, 1] += 1
-        differs = (built.ecg_decoder(changed, kept, TOKENS) - alone).abs().amax((0, 2)) > 1e-6
-    assert differs.nonzero().flatten().tolist() == [7]
+        torch.testing.assert_close(predicted[0], samples_of_all(built.ecg_decoder, states, kept)[hidden])
+        again = built.ecg_decoder(states[:, [0, 2, 1, 3]], torch.tensor([[2, 7, 9]]), TOKENS)
+        torch.testing.assert_close(again, predicted)
+        swapped = built.ecg_decoder(states[:, [0, 2, 1, 3]], kept, TOKENS)
+    assert (swapped - predicted).abs().max() > 1e-4
 
 
 @pytest.mark.parametrize("clean", [False, True])
@@ -142,8 +154,7 @@ def test_gradient_checkpointing_changes_no_gradient(clean):
     aligned = "objectives.ecg_alignment=1"
     plain = gradients_of(model(aligned).train(), NAMES, clean)
     frugal = model(aligned).train()
-    frugal.ecg_encoder.gradient_checkpointing = True
-    frugal.text_encoder.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    frugal.recompute_everything()
     for name, gradient in gradients_of(frugal, NAMES, clean).items():
         assert (gradient is None) == (plain[name] is None), name
         if gradient is not None:

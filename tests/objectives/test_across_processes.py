@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from cmelt.model.heads import hidden_of
 from cmelt.objectives.across_ranks import even_share, gather
 from cmelt.objectives.ecg_alignment import ecg_alignment_loss
 from cmelt.objectives.etm import etm_loss
@@ -66,12 +67,13 @@ def averaged(ecg: Tensor, text: Tensor, rows: slice, weight: Tensor, scale: Tens
     states = text[:, None] * torch.arange(1, 4)[None, :, None]  # [B, 3, WIDTH]
     predicted = ecg[:, None, :4] * torch.arange(1, 5)[None, :, None]  # [B, 4 tokens, 2 leads × 2 samples]
     kept = torch.arange(BATCH)[rows, None] % 4
+    hidden = predicted.gather(1, hidden_of(kept, 4)[..., None].expand(-1, -1, 4))
     world, rank = (1, 0) if rows == slice(BATCH) else (BATCH // len(words), rows.start // len(words))
     share = -(-PHRASES // world)
     own = drawn(PHRASES, WIDTH, seed=4).to(weight.dtype)[torch.arange(rank * share, (rank + 1) * share) % PHRASES] @ weight[1]
     return {
         "mlm": mlm_loss(states[words >= 0], words),
-        "mem": mem_loss(predicted, mem_target(ecgs * MEASURED[rows, :, None], 4, 2), kept, MEASURED[rows]),
+        "mem": mem_loss(hidden, mem_target(ecgs * MEASURED[rows, :, None], 4, 2), kept, MEASURED[rows]),
         "etm": etm_loss(ecg[:, :2], OWN[rows] == SEEN[rows]),
         "phrases": phrases_loss(ecg, gather(own)[:PHRASES], HELD[rows], COUNTED[rows], scale, bias),
     }

@@ -62,6 +62,8 @@ def test_mem_is_the_error_of_masked_tokens_on_measured_leads(absent):
     measured[0, list(absent)] = False
     ecg = ecg * measured[..., None]
     kept = torch.tensor([[1], [3]])
+    hidden = torch.tensor([[token for token in range(tokens) if token != k] for (k,) in kept.tolist()])
+    hidden = hidden[..., None].expand(-1, -1, leads * samples)
 
     def slow(predicted):
         total, count = 0.0, 0
@@ -82,7 +84,7 @@ def test_mem_is_the_error_of_masked_tokens_on_measured_leads(absent):
         return total / count
 
     same(
-        lambda predicted: mem_loss(predicted, mem_target(ecg, tokens, samples), kept, measured),
+        lambda predicted: mem_loss(predicted.gather(1, hidden), mem_target(ecg, tokens, samples), kept, measured),
         slow,
         doubles(2, tokens, leads * samples, seed=2),
     )

@@ -1,9 +1,41 @@
-"""Multi-head attention, for self- and cross-attention alike, on PyTorch's fused kernel."""
+"""Multi-head attention, for self- and cross-attention alike; no map of attention weights outlives its use."""
 
 from __future__ import annotations
 
+import math
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from cmelt.model.dropout import dropped
+from cmelt.model.linear import Linear
+
+
+def attend(
+    query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None = None, *, dropout: float = 0.0, scale: float | None = None
+) -> Tensor:
+    """softmax(query · keyᵀ · scale + bias) · value, with some of the softmax's weights dropped.
+
+    Args:
+        query: [B, heads, N, C]; key, value: [B, heads, M, C].
+        bias: added to the scores, or True where a score counts; [B or 1, heads or 1, N or 1, M].
+        scale: 1 / √C unless stated.
+    Returns:
+        [B, heads, N, C].
+    """
+    if dropout == 0 or query.device.type != "cpu" or torch.compiler.is_compiling():
+        return F.scaled_dot_product_attention(query, key, value, attn_mask=bias, dropout_p=dropout, scale=scale)
+    # On a CPU PyTorch's fused kernel knows no dropout, and what it falls back to takes twice as long as this.
+    scores = (query * (1 / math.sqrt(query.shape[3]) if scale is None else scale)) @ key.transpose(2, 3)
+    if bias is not None:
+        scores = scores.masked_fill(~bias, -math.inf) if bias.dtype == torch.bool else scores + bias
+    return dropped(scores.softmax(3), dropout) @ value
+
+
+def heads_of(states: Tensor, heads: int) -> Tensor:
+    """[B, N, heads × C] → [B, heads, N, C]."""
+    return states.unflatten(2, (heads, -1)).transpose(1, 2)
 
 
 class Attention(nn.Module):
@@ -12,23 +44,19 @@ class Attention(nn.Module):
     def __init__(self, width: int, heads: int, dropout: float = 0.0) -> None:
         super().__init__()
         self.heads, self.dropout = heads, dropout
-        self.query = nn.Linear(width, width)
-        self.key = nn.Linear(width, width)
-        self.value = nn.Linear(width, width)
-        self.output = nn.Linear(width, width)
+        self.query = Linear(width, width)
+        self.key = Linear(width, width)
+        self.value = Linear(width, width)
+        self.output = Linear(width, width)
 
     def forward(self, states: Tensor, context: Tensor | None = None, context_mask: Tensor | None = None) -> Tensor:
         """Attend from states [B, N, D] to context [B, M, D] (default: themselves); context_mask [B, M] is True at real tokens."""
         context = states if context is None else context
-        mask = None if context_mask is None else context_mask[:, None, None, :]
-        attended = F.scaled_dot_product_attention(
-            self._split(self.query(states)),
-            self._split(self.key(context)),
-            self._split(self.value(context)),
-            attn_mask=mask,
-            dropout_p=self.dropout if self.training else 0.0,
+        attended = attend(
+            heads_of(self.query(states), self.heads),
+            heads_of(self.key(context), self.heads),
+            heads_of(self.value(context), self.heads),
+            None if context_mask is None else context_mask[:, None, None, :],
+            dropout=self.dropout if self.training else 0.0,
         )  # [B, heads, N, D / heads]
         return self.output(attended.transpose(1, 2).flatten(2))
-
-    def _split(self, states: Tensor) -> Tensor:
-        return states.unflatten(2, (self.heads, -1)).transpose(1, 2)

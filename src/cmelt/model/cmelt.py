@@ -13,7 +13,7 @@ from cmelt.config.settings import CONTRASTIVE, FUSED, PAIRED, ObjectiveSettings
 from cmelt.errors import ConfigError
 from cmelt.model.configuration import CMeltConfig
 from cmelt.model.ecg_encoder import EcgEncoder, PositionalConvolution
-from cmelt.model.fusion import Fused, Fusion
+from cmelt.model.fusion import Fusion
 from cmelt.model.heads import DropoutViews, EcgDecoder, ViewProjection, WordHead
 from cmelt.model.linear import Linear
 from cmelt.model.text_encoder import build_text_encoder, text_config, text_width
@@ -60,7 +60,7 @@ class Outputs(NamedTuple):
     Attributes:
         ecg_embedding, text_embedding: [B, D], before fusion; what the contrastive objectives compare.
         word_logits: [M, vocabulary] at the M masked pieces, in the order of `views.words[views.words >= 0]`.
-        samples: [B, P, leads × samples] predicted samples of every token, those of a lead side by side.
+        samples: [B, P − K, leads × samples] predicted samples of the hidden tokens (`hidden_of`), those of a lead side by side.
         match_logits: [B, 2], the second is "this report is this ECG's".
         scale, bias: of the sigmoid contrast; `temperature_scale` of the softmax one. Scalars.
         ecg_views: two views of each ECG, [B, D] each, that are to agree.
@@ -106,7 +106,8 @@ class CMeltModel(Towers, PreTrainedModel):
         for part in config.absent:
             setattr(self, part, None)
         for module in self.text_encoder.modules():
-            module._is_hf_initialized = True  # type: ignore[assignment]  # its weights are drawn already, in its own way
+            # Its weights are drawn already, in its own way.
+            module._is_hf_initialized = True  # type: ignore[assignment]
         PreTrainedModel.post_init(self)
 
     def recompute_everything(self) -> None:
@@ -159,7 +160,7 @@ class CMeltModel(Towers, PreTrainedModel):
         if ecg is not None and textless:
             samples = self.ecg_decoder(self.fusion.before_any_text(ecg), views.kept, self._tokens(views))
         elif ecg is not None and text is not None and fused:
-            words, samples, match = self._heads(self.fusion(text, views.text_mask, ecg), views, objectives)
+            words, samples, match = self._fused(text, ecg, views, objectives)
         if (compared or "ecg_alignment" in objectives) and not masked_compared:
             ecg = self.encode_ecg(views.ecg)  # [B, 1 + P, D], nothing masked
         if ecg is not None and compared:
@@ -197,12 +198,27 @@ class CMeltModel(Towers, PreTrainedModel):
         """Number of ECG tokens of what is shown: a stretch has fewer than a record."""
         return self.settings.ecg.tokens_in(views.ecg.shape[2])
 
-    def _heads(self, fused: Fused, views: Views, objectives: frozenset[str]) -> tuple[Tensor | None, ...]:
+    def _fused(self, text: Tensor, ecg: Tensor, views: Views, objectives: frozenset[str]) -> tuple[Tensor | None, ...]:
+        """Logits of masked words, samples of hidden tokens, logits of a match: what the objectives ask of the fused streams."""
         # Words are predicted at masked pieces only: the vocabulary is wide, the rest would be thrown away.
-        words = self.word_head(fused.text[views.words >= 0]) if "mlm" in objectives else None
+        asked, masked = _asked_of(views.words)
+        fused = self.fusion(text, views.text_mask, ecg, asked)
+        words = self.word_head(fused.text[masked]) if "mlm" in objectives else None
         samples = self.ecg_decoder(fused.ecg_midway, views.kept, self._tokens(views)) if "mem" in objectives else None
         match = self.match_head(fused.pair) if "etm" in objectives else None
         return words, samples, match
+
+
+def _asked_of(words: Tensor) -> tuple[Tensor, Tensor]:
+    """The places [B, W] of each text's first and masked pieces, ascending, and which of them are masked [B, W].
+
+    words: [B, S], −100 where nothing is masked. Texts with fewer than the most have other pieces' places at the end.
+    """
+    wanted = words >= 0
+    wanted[:, 0] = True
+    width = int(wanted.sum(1).max())
+    asked = wanted.byte().argsort(dim=1, descending=True, stable=True)[:, :width]
+    return asked, words.gather(1, asked) >= 0
 
 
 def _view_head(width: int, objectives: ObjectiveSettings) -> DropoutViews | ViewProjection | None:

@@ -2,44 +2,17 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from cmelt.config.settings import EcgSettings
 from cmelt.model.attention import Attention
-from cmelt.model.front_end import FRONT_ENDS
-
-
-class PositionalConvolution(nn.Module):
-    """Positions as a wide grouped convolution over the tokens, weight-normalised over the kernel axis (wav2vec 2.0)."""
-
-    def __init__(self, width: int, kernel: int, groups: int) -> None:
-        super().__init__()
-        self.kernel, self.groups = kernel, groups
-        self.magnitude = nn.Parameter(torch.empty(1, 1, kernel))
-        self.direction = nn.Parameter(torch.empty(width, width // groups, kernel))
-        self.bias = nn.Parameter(torch.empty(width))
-
-    def reset_parameters(self) -> None:
-        """Draw the direction as wav2vec 2.0 does, and the magnitude such that the product equals the draw."""
-        with torch.no_grad():
-            nn.init.normal_(self.direction, std=math.sqrt(4 / (self.kernel * self.direction.shape[0])))
-            self.magnitude.copy_(self._norm())
-            nn.init.zeros_(self.bias)
-
-    def _norm(self) -> Tensor:
-        return self.direction.norm(dim=(0, 1), keepdim=True)
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        """tokens [B, P, D] → what to add to them, [B, P, D]."""
-        weight = self.direction * (self.magnitude / self._norm())
-        mixed = F.conv1d(tokens.transpose(1, 2), weight, self.bias, padding=self.kernel // 2, groups=self.groups)
-        # An even kernel gives one output too many.
-        return F.gelu(mixed[..., : tokens.shape[1]]).transpose(1, 2)
+from cmelt.model.dropout import Dropout
+from cmelt.model.front_end import FRONT_ENDS, StridedFrontEnd
+from cmelt.model.linear import Linear
+from cmelt.model.positions import PositionalConvolution
+from cmelt.model.recompute import frugally
 
 
 class Amplitude(nn.Module):
@@ -51,7 +24,7 @@ class Amplitude(nn.Module):
 
     def __init__(self, leads: int, width: int) -> None:
         super().__init__()
-        self.project = nn.Linear(3 * leads, width)
+        self.project = Linear(3 * leads, width)
 
     def forward(self, ecg: Tensor) -> Tensor:
         """ecg [B, L, T] millivolts → [B, 1, D], from each lead's deviation, highest and lowest value."""
@@ -66,10 +39,10 @@ class TransformerLayer(nn.Module):
         super().__init__()
         self.attention = Attention(settings.width, settings.heads, settings.attention_dropout)
         self.attention_norm = nn.LayerNorm(settings.width)
-        self.expand = nn.Linear(settings.width, settings.feed_forward)
-        self.contract = nn.Linear(settings.feed_forward, settings.width)
+        self.expand = Linear(settings.width, settings.feed_forward)
+        self.contract = Linear(settings.feed_forward, settings.width)
         self.feed_forward_norm = nn.LayerNorm(settings.width)
-        self.dropout = nn.Dropout(settings.dropout)
+        self.dropout = Dropout(settings.dropout)
 
     def forward(self, states: Tensor) -> Tensor:
         """[B, N, D] → [B, N, D]."""
@@ -87,13 +60,13 @@ class EcgEncoder(nn.Module):
         build = FRONT_ENDS[settings.stem]
         self.front_end = build(settings.leads, settings.stem_channels, settings.stem_kernel, settings.stem_windows)
         self.front_end_norm = nn.LayerNorm(settings.stem_channels[-1])
-        self.project = nn.Linear(settings.stem_channels[-1], settings.width)
-        self.project_dropout = nn.Dropout(settings.dropout)
+        self.project = Linear(settings.stem_channels[-1], settings.width)
+        self.project_dropout = Dropout(settings.dropout)
         self.amplitude = Amplitude(settings.leads, settings.width) if settings.amplitude else None
         self.positions = PositionalConvolution(settings.width, settings.position_kernel, settings.position_groups)
         self.class_token = nn.Parameter(torch.empty(settings.width))
         self.norm = nn.LayerNorm(settings.width)
-        self.dropout = nn.Dropout(settings.dropout)
+        self.dropout = Dropout(settings.dropout)
         self.layers = nn.ModuleList(TransformerLayer(settings) for _ in range(settings.layers))
         self.gradient_checkpointing = False
 
@@ -108,32 +81,43 @@ class EcgEncoder(nn.Module):
         kept: [B, K] indices of the tokens that are not masked, or None to keep all P.
         Returns [B, 1 + K, D], the class token first.
         """
-        tokens = self.tokenise(ecg, kept)  # [B, P, D]
-        if kept is not None:
-            tokens = tokens.gather(1, kept[..., None].expand(-1, -1, tokens.shape[2]))  # [B, K, D]
+        tokens = self.tokenise(ecg, kept)  # [B, K, D]
         first = self.class_token.expand(tokens.shape[0], 1, -1)
         states = self.dropout(self.norm(torch.cat([first, tokens], dim=1)))
         for layer in self.layers:
-            if self.gradient_checkpointing and self.training:
-                states = checkpoint(layer, states, use_reentrant=False)
-            else:
-                states = layer(states)
+            states = frugally(layer, states, everything=self.gradient_checkpointing)
         return states
 
     def tokenise(self, ecg: Tensor, kept: Tensor | None = None) -> Tensor:
-        """ecg [B, L, T] → tokens with positions [B, P, D], blotting out masked ones where the settings say."""
-        visible = None if kept is None else _visible(kept, self.settings.tokens_in(ecg.shape[2]))  # [B, P]
-        if visible is not None and self.settings.masking == "signal":
-            ecg = ecg * _per_sample(visible, self.settings.samples_per_token, ecg.shape[2])
-        tokens = self.project(self.front_end_norm(self.front_end(ecg)))
+        """ecg [B, L, T] → the kept tokens with positions [B, K, D], masked ones blotted out where the settings say."""
+        length = self.settings.tokens_in(ecg.shape[2])
+        if kept is None or self.settings.masking == "after_position":
+            everywhere = torch.arange(length, device=ecg.device)[None]
+            tokens = self._with_positions(self._tokens(ecg, None), everywhere, length)
+            return tokens if kept is None else _chosen(tokens, kept)
+        if self.settings.masking == "signal":
+            ecg = ecg * _per_sample(_visible(kept, length), self.settings.samples_per_token, ecg.shape[2])
+        # Masked tokens must not reach their neighbours through the positional convolution's 128 taps.
+        return self._with_positions(self._tokens(ecg, kept), kept, length)
+
+    def _tokens(self, ecg: Tensor, kept: Tensor | None) -> Tensor:
+        """ecg [B, L, T] → tokens without positions: the kept ones [B, K, D], or all of them."""
+        alone = kept is not None and isinstance(self.front_end, StridedFrontEnd) and self.front_end.separate
+        tokens = self.front_end(ecg, kept) if alone else self.front_end(ecg)
+        if kept is not None and not alone:
+            tokens = _chosen(tokens, kept)
+        tokens = self.project(self.front_end_norm(tokens))
         if self.amplitude is not None:
             tokens = tokens + self.amplitude(ecg)
-        tokens = self.project_dropout(tokens)
-        if visible is None or self.settings.masking == "after_position":
-            return tokens + self.positions(tokens)
-        # Masked tokens must not reach their neighbours through the positional convolution's 128 taps.
-        tokens = tokens * visible[..., None]
-        return tokens + self.positions(tokens)
+        return self.project_dropout(tokens)
+
+    def _with_positions(self, tokens: Tensor, places: Tensor, length: int) -> Tensor:
+        return tokens + self.positions(tokens, places, length)
+
+
+def _chosen(tokens: Tensor, places: Tensor) -> Tensor:
+    """tokens [B, P, D] at places [B, K] → [B, K, D]."""
+    return tokens.gather(1, places[..., None].expand(-1, -1, tokens.shape[2]))
 
 
 def _visible(kept: Tensor, tokens: int) -> Tensor:

@@ -20,12 +20,12 @@ class StridedFrontEnd(nn.Module):
         """windows: kernel and stride of each stage; none for (kernel, 2) throughout."""
         super().__init__()
         widths = [leads, *channels]
+        self.windows = list(windows or [(kernel, 2)] * len(channels))
         self.stages = nn.ModuleList(
             nn.Conv1d(before, after, size, stride=stride, bias=False)
-            for before, after, (size, stride) in zip(widths, channels, windows or [(kernel, 2)] * len(channels), strict=False)
+            for before, after, (size, stride) in zip(widths, channels, self.windows, strict=False)
         )
         self.norm = nn.GroupNorm(channels[0], channels[0])
-        self.windows = [(stage.kernel_size[0], stage.stride[0]) for stage in self.stages]
 
     @property
     def separate(self) -> bool:
@@ -50,7 +50,7 @@ class StridedFrontEnd(nn.Module):
         seen = ecg[..., : ecg.shape[2] // size * size].unflatten(2, (-1, size)).transpose(2, 3).flatten(1, 2)  # [B, L·size, N']
         mean = seen.mean(2, keepdim=True)
         spread = (seen - mean) @ (seen - mean).mT / seen.shape[2]  # [B, L·size, L·size]
-        weight = self.stages[0].weight.flatten(1)  # [C, L·size]
+        weight = self.get_parameter("stages.0.weight").flatten(1)  # [C, L·size]
         variance = ((weight @ spread) * weight).sum(2)  # [B, C]
         scale = self.norm.weight * (variance + self.norm.eps).rsqrt()
         return (states - weight @ mean) * scale[..., None] + self.norm.bias[:, None]

@@ -10,6 +10,9 @@ from torch import Tensor, nn
 
 from cmelt.config.settings import FusionSettings
 from cmelt.model.attention import Attention
+from cmelt.model.dropout import Dropout
+from cmelt.model.linear import Linear
+from cmelt.model.recompute import frugally
 
 EPSILON = 1e-12  # BERT's
 
@@ -23,14 +26,20 @@ class FusionLayer(nn.Module):
         self.attention_norm = nn.LayerNorm(width, eps=EPSILON)
         self.cross_attention = Attention(width, settings.heads, settings.dropout)
         self.cross_attention_norm = nn.LayerNorm(width, eps=EPSILON)
-        self.expand = nn.Linear(width, settings.feed_forward)
-        self.contract = nn.Linear(settings.feed_forward, width)
+        self.expand = Linear(width, settings.feed_forward)
+        self.contract = Linear(settings.feed_forward, width)
         self.feed_forward_norm = nn.LayerNorm(width, eps=EPSILON)
-        self.dropout = nn.Dropout(settings.dropout)
+        self.dropout = Dropout(settings.dropout)
 
-    def forward(self, states: Tensor, mask: Tensor | None, other: Tensor, other_mask: Tensor | None) -> Tensor:
-        """states [B, N, D] attend to themselves and to `other` [B, M, D]; masks [B, N], [B, M] are True at real tokens."""
-        states = self.attention_norm(states + self.dropout(self.attention(states, None, mask)))
+    def forward(
+        self, states: Tensor, mask: Tensor | None, other: Tensor, other_mask: Tensor | None, asked: Tensor | None = None
+    ) -> Tensor:
+        """states [B, N, D] attend to themselves and to `other` [B, M, D]; masks [B, N], [B, M] are True at real tokens.
+
+        Of the states at `asked` [B, W] alone, or of all: [B, W or N, D].
+        """
+        own = states if asked is None else states.gather(1, asked[..., None].expand(-1, -1, states.shape[2]))
+        states = self.attention_norm(own + self.dropout(self.attention(own, states, mask)))
         states = self.cross_attention_norm(states + self.dropout(self.cross_attention(states, other, other_mask)))
         inner = self.contract(F.gelu(self.expand(states)))
         return self.feed_forward_norm(states + self.dropout(inner))
@@ -46,7 +55,7 @@ class Pooler(nn.Module):
         super().__init__()
         self.pooling = pooling
         self.attention = Attention(width, heads) if pooling == "attention" else None
-        self.dense = nn.Linear(width, width) if dense else None
+        self.dense = Linear(width, width) if dense else None
 
     def forward(self, states: Tensor, mask: Tensor | None = None) -> Tensor:
         """states [B, N, D], mask [B, N] True at real tokens → [B, D]."""
@@ -64,7 +73,10 @@ class Pooler(nn.Module):
 
 @dataclass(frozen=True)
 class Fused:
-    """Both streams [B, S, D] and [B, 1 + K, D], the ECG's on the way [B, 1 + K, D], the joined pair [B, 2D]."""
+    """Both streams at their end, the ECG's on the way [B, 1 + K, D], the joined pair [B, 2D].
+
+    text is [B, S, D] and ecg [B, 1 + K, D], or what was asked of them.
+    """
 
     text: Tensor
     ecg: Tensor
@@ -79,7 +91,7 @@ class Fusion(nn.Module):
 
     def __init__(self, width: int, settings: FusionSettings, midway: int) -> None:
         super().__init__()
-        self.midway = midway
+        self.midway, self.gradient_checkpointing = midway, False
         self.modality = nn.Embedding(2, width)
         self.text_layers = nn.ModuleList(FusionLayer(width, settings) for _ in range(settings.layers))
         self.ecg_layers = nn.ModuleList(FusionLayer(width, settings) for _ in range(settings.layers))
@@ -90,16 +102,30 @@ class Fusion(nn.Module):
         """ecg [B, 1 + K, D], projected → the ECG's stream in front of the first layer: all that `midway` 0 needs."""
         return ecg + self.modality.weight[self.ECG]
 
-    def forward(self, text: Tensor, text_mask: Tensor, ecg: Tensor) -> Fused:
-        """text [B, S, D] with text_mask [B, S], ecg [B, 1 + K, D], both projected."""
+    def forward(self, text: Tensor, text_mask: Tensor, ecg: Tensor, asked: Tensor | None = None) -> Fused:
+        """text [B, S, D] with text_mask [B, S], ecg [B, 1 + K, D], both projected.
+
+        asked: [B, W] the text's tokens whose states are asked for at the end, the first token first. Nothing else is computed
+        in the last layer, of the ECG its first token alone. None: all states.
+        """
         text = text + self.modality.weight[self.TEXT]
         midway = ecg = self.before_any_text(ecg)
         for i, (text_layer, ecg_layer) in enumerate(zip(self.text_layers, self.ecg_layers, strict=True)):
             if i == self.midway:
                 midway = ecg
+            last = asked is not None and i + 1 == len(self.text_layers)
+            of_text, of_ecg = (asked, _first(ecg, self.midway)) if last else (None, None)
             # Each looks at the other's state *before* this layer.
-            text, ecg = text_layer(text, text_mask, ecg, None), ecg_layer(ecg, None, text, text_mask)
+            text, ecg = (
+                frugally(text_layer, text, text_mask, ecg, None, of_text, everything=self.gradient_checkpointing),
+                frugally(ecg_layer, ecg, None, text, text_mask, of_ecg, everything=self.gradient_checkpointing),
+            )
         if self.midway == -1:
             midway = ecg
         pair = torch.cat([self.text_pooler(text), self.ecg_pooler(ecg)], dim=1)
         return Fused(text, ecg, midway, pair)
+
+
+def _first(ecg: Tensor, midway: int) -> Tensor | None:
+    """The place [B, 1] of each ECG's first token; None (all of them) where the samples are read from the stream's end."""
+    return None if midway == -1 else torch.zeros(len(ecg), 1, dtype=torch.long, device=ecg.device)

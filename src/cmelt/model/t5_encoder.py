@@ -1,7 +1,6 @@
-"""T5's encoder in plain PyTorch: the fast path of inference beside transformers', which takes two seconds to import.
+"""T5's encoder in plain PyTorch, for training and inference: faster than transformers', and without its two seconds of import.
 
-Tensors carry transformers' names, so that one file of weights serves both; a test holds the two together. It has no dropout:
-training uses transformers' own.
+Tensors carry transformers' names, so that one file of weights serves both; tests hold the two together.
 Source: Raffel et al., "Exploring the limits of transfer learning …" (JMLR 2020); the gated form is T5 v1.1's.
 """
 
@@ -17,15 +16,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cmelt.errors import ConfigError
+from cmelt.model.attention import attend, heads_of
+from cmelt.model.dropout import Dropout
+from cmelt.model.linear import Linear
+from cmelt.model.recompute import frugally
 
-#: Keys of a T5 configuration that change nothing in an encoder's evaluation.
-_IDLE = {"model_type", "dropout_rate", "tie_word_embeddings", "num_decoder_layers", "use_cache", "initializer_factor",
-         "classifier_dropout", "pad_token_id", "eos_token_id", "decoder_start_token_id", "scale_decoder_outputs"}  # fmt: skip
+#: Keys of a T5 configuration that change nothing in an encoder, or only say `feed_forward_proj` in other words.
+_IDLE = {"model_type", "tie_word_embeddings", "num_decoder_layers", "use_cache", "classifier_dropout", "dense_act_fn",
+         "is_gated_act", "pad_token_id", "eos_token_id", "decoder_start_token_id", "scale_decoder_outputs"}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class T5Sizes:
-    """Sizes of a T5 encoder, with transformers' defaults."""
+    """Sizes of a T5 encoder, its dropout and the scale of its first weights, with transformers' defaults."""
 
     vocab_size: int = 32128
     d_model: int = 512
@@ -37,6 +40,8 @@ class T5Sizes:
     relative_attention_max_distance: int = 128
     layer_norm_epsilon: float = 1e-6
     feed_forward_proj: str = "relu"
+    dropout_rate: float = 0.1
+    initializer_factor: float = 1.0
 
     @classmethod
     def of(cls, architecture: dict[str, Any]) -> T5Sizes:
@@ -64,10 +69,24 @@ class T5Encoder(nn.Module):
         super().__init__()
         self.shared = nn.Embedding(sizes.vocab_size, sizes.d_model)
         self.encoder = _Stack(sizes)
+        self.gradient_checkpointing = False
+
+    def reset_parameters(self) -> None:
+        """Draw the weights as T5 does: the scores are not scaled, the queries' weights are."""
+        sizes = self.encoder.sizes
+        nn.init.normal_(self.shared.weight, std=sizes.initializer_factor)
+        inner = sizes.num_heads * sizes.d_kv
+        spread = {"q": (sizes.d_model * sizes.d_kv) ** -0.5, "o": inner**-0.5, "wo": sizes.d_ff**-0.5}
+        for name, parameter in self.encoder.named_parameters():
+            if name.endswith("norm.weight"):
+                nn.init.constant_(parameter, sizes.initializer_factor)
+            else:
+                of = name.split(".")[-2]
+                nn.init.normal_(parameter, std=sizes.initializer_factor * spread.get(of, sizes.d_model**-0.5))
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> States:
         """input_ids [B, S]; attention_mask [B, S], 1 at real pieces."""
-        return States(self.encoder(self.shared(input_ids), attention_mask.bool()))
+        return States(self.encoder(self.shared(input_ids), attention_mask.bool(), self.gradient_checkpointing))
 
 
 class _Stack(nn.Module):
@@ -76,15 +95,17 @@ class _Stack(nn.Module):
         self.sizes = sizes
         self.block = nn.ModuleList(_Block(sizes, has_positions=i == 0) for i in range(sizes.num_layers))
         self.final_layer_norm = _Norm(sizes)
+        self.dropout = Dropout(sizes.dropout_rate)
 
-    def forward(self, states: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, states: Tensor, mask: Tensor, recompute_everything: bool) -> Tensor:
         table = self.get_submodule("block.0.layer.0.SelfAttention.relative_attention_bias")
         buckets = position_buckets(states.shape[1], self.sizes, states.device)
         # No score reaches padding, so a text's states do not depend on its neighbours in the batch.
         bias = table(buckets).permute(2, 0, 1)[None].masked_fill(~mask[:, None, None, :], -math.inf)  # [B, heads, S, S]
+        states = self.dropout(states)
         for block in self.block:
-            states = block(states, bias)
-        return self.final_layer_norm(states)
+            states = frugally(block, states, bias, everything=recompute_everything)
+        return self.dropout(self.final_layer_norm(states))
 
 
 class _Block(nn.Module):
@@ -101,25 +122,26 @@ class _SelfAttentionLayer(nn.Module):
         super().__init__()
         self.SelfAttention = _Attention(sizes, has_positions)
         self.layer_norm = _Norm(sizes)
+        self.dropout = Dropout(sizes.dropout_rate)
 
     def forward(self, states: Tensor, bias: Tensor) -> Tensor:
-        return states + self.SelfAttention(self.layer_norm(states), bias)
+        return states + self.dropout(self.SelfAttention(self.layer_norm(states), bias))
 
 
 class _Attention(nn.Module):
     def __init__(self, sizes: T5Sizes, has_positions: bool) -> None:
         super().__init__()
         inner = sizes.num_heads * sizes.d_kv
-        self.heads = sizes.num_heads
-        self.q, self.k, self.v = (nn.Linear(sizes.d_model, inner, bias=False) for _ in range(3))
-        self.o = nn.Linear(inner, sizes.d_model, bias=False)
+        self.heads, self.dropout = sizes.num_heads, sizes.dropout_rate
+        self.q, self.k, self.v = (Linear(sizes.d_model, inner, bias=False) for _ in range(3))
+        self.o = Linear(inner, sizes.d_model, bias=False)
         if has_positions:
             self.relative_attention_bias = nn.Embedding(sizes.relative_attention_num_buckets, sizes.num_heads)
 
     def forward(self, states: Tensor, bias: Tensor) -> Tensor:
-        query, key, value = (part(states).unflatten(2, (self.heads, -1)).transpose(1, 2) for part in (self.q, self.k, self.v))
+        query, key, value = (heads_of(part(states), self.heads) for part in (self.q, self.k, self.v))
         # T5 does not scale its scores: the scale is in how the weights were drawn.
-        attended = F.scaled_dot_product_attention(query, key, value, attn_mask=bias, scale=1.0)
+        attended = attend(query, key, value, bias, dropout=self.dropout if self.training else 0.0, scale=1.0)
         return self.o(attended.transpose(1, 2).flatten(2))
 
 
@@ -129,31 +151,34 @@ class _FeedForwardLayer(nn.Module):
         kind = _Gated if sizes.feed_forward_proj.startswith("gated-") else _Plain
         self.DenseReluDense = kind(sizes)
         self.layer_norm = _Norm(sizes)
+        self.dropout = Dropout(sizes.dropout_rate)
 
     def forward(self, states: Tensor) -> Tensor:
-        return states + self.DenseReluDense(self.layer_norm(states))
+        return states + self.dropout(self.DenseReluDense(self.layer_norm(states)))
 
 
 class _Gated(nn.Module):
     def __init__(self, sizes: T5Sizes) -> None:
         super().__init__()
-        self.wi_0, self.wi_1 = (nn.Linear(sizes.d_model, sizes.d_ff, bias=False) for _ in range(2))
-        self.wo = nn.Linear(sizes.d_ff, sizes.d_model, bias=False)
+        self.wi_0, self.wi_1 = (Linear(sizes.d_model, sizes.d_ff, bias=False) for _ in range(2))
+        self.wo = Linear(sizes.d_ff, sizes.d_model, bias=False)
         self.activation = _ACTIVATIONS[sizes.feed_forward_proj]
+        self.dropout = Dropout(sizes.dropout_rate)
 
     def forward(self, states: Tensor) -> Tensor:
-        return self.wo(self.activation(self.wi_0(states)) * self.wi_1(states))
+        return self.wo(self.dropout(self.activation(self.wi_0(states)) * self.wi_1(states)))
 
 
 class _Plain(nn.Module):
     def __init__(self, sizes: T5Sizes) -> None:
         super().__init__()
-        self.wi = nn.Linear(sizes.d_model, sizes.d_ff, bias=False)
-        self.wo = nn.Linear(sizes.d_ff, sizes.d_model, bias=False)
+        self.wi = Linear(sizes.d_model, sizes.d_ff, bias=False)
+        self.wo = Linear(sizes.d_ff, sizes.d_model, bias=False)
         self.activation = _ACTIVATIONS[sizes.feed_forward_proj]
+        self.dropout = Dropout(sizes.dropout_rate)
 
     def forward(self, states: Tensor) -> Tensor:
-        return self.wo(self.activation(self.wi(states)))
+        return self.wo(self.dropout(self.activation(self.wi(states))))
 
 
 class _Norm(nn.Module):

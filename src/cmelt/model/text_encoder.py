@@ -1,4 +1,4 @@
-"""The text encoder: any Hugging Face encoder, built from a configuration or loaded by name or path."""
+"""The text encoder: any Hugging Face encoder, built from a configuration or loaded by name or path; T5 in our own form."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from transformers import AutoConfig, AutoModel, AutoModelForTextEncoding, PreTra
 from transformers.models.auto.modeling_auto import MODEL_FOR_TEXT_ENCODING_MAPPING
 
 from cmelt.errors import ConfigError
+from cmelt.model.t5_encoder import T5Encoder, T5Sizes
 
 
 def text_config(architecture: dict[str, Any], vocabulary: int | None = None) -> PreTrainedConfig:
@@ -34,10 +35,23 @@ def text_config(architecture: dict[str, Any], vocabulary: int | None = None) -> 
     return AutoConfig.for_model(kind, **sizes)
 
 
-def build_text_encoder(config: PreTrainedConfig) -> PreTrainedModel:
-    """A text encoder with fresh weights. T5 changes the configuration it is given, hence the copy."""
-    encoder = _auto_class(config).from_config(copy.deepcopy(config))
-    return _without_pooler(encoder)
+def build_text_encoder(config: PreTrainedConfig) -> nn.Module:
+    """A text encoder with fresh weights: transformers', but for plain T5s."""
+    try:
+        plain = T5Encoder(T5Sizes.of(architecture_of(config)))
+    except ConfigError:
+        # Some models change the configuration that they are given, hence the copy.
+        return _without_pooler(_auto_class(config).from_config(copy.deepcopy(config)))
+    plain.reset_parameters()
+    return plain
+
+
+def put_published(weights: PreTrainedModel, into: nn.Module) -> None:
+    """Copy the weights of a published text encoder into ours of the same architecture."""
+    state = weights.state_dict()
+    if isinstance(into, T5Encoder):
+        state.pop("encoder.embed_tokens.weight", None)  # the word embeddings' second name
+    into.load_state_dict(state)
 
 
 def pretrained_text_encoder(name_or_path: str) -> PreTrainedModel:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from cmelt.config.settings import ModelSettings
 from cmelt.model.ecg_encoder import EcgEncoder
 from cmelt.model.fusion import Pooler
+from cmelt.model.linear import Linear
 from cmelt.model.t5_encoder import T5Encoder, T5Sizes
 
 #: The towers' parts, whose tensors' names begin so.
@@ -32,8 +33,8 @@ class Towers(nn.Module):
         self.settings = settings
         self.ecg_encoder = EcgEncoder(ecg)
         self.text_encoder = text_encoder()
-        self.ecg_projection = nn.Linear(ecg.width, width)
-        self.text_projection = nn.Linear(text_width, width)
+        self.ecg_projection = Linear(ecg.width, width)
+        self.text_projection = Linear(text_width, width)
         # A pooling attention is of the fusion's width, hence of its heads.
         self.ecg_pooler = Pooler(width, ecg.pooling, settings.fusion.heads, ecg.pooler == "tanh")
         self.text_pooler = Pooler(width, settings.text.pooling)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from cmelt.model.heads import hidden_of
 from cmelt.objectives.across_ranks import even_share
 from cmelt.objectives.precision import full
 
@@ -29,15 +30,15 @@ def mem_loss(predicted: Tensor, target: Tensor, kept: Tensor, measured: Tensor) 
     """Mean squared error over masked tokens and over leads that were measured (method page, MEM).
 
     Args:
-        predicted, target: [B, P, L × samples].
+        predicted: [B, P − K, L × samples] of the masked tokens, in the order of `hidden_of`.
+        target: [B, P, L × samples] of all tokens.
         kept: [B, K] indices of the tokens that were *not* masked.
         measured: [B, L] True where the record has the lead; a missing one is all zeros and teaches nothing.
     Returns:
         Scalar.
     """
-    batch, tokens = target.shape[:2]
-    masked = torch.ones(batch, tokens, dtype=torch.bool, device=target.device).scatter(1, kept, False)
-    error = (full(predicted) - target).square()
-    error = error.unflatten(2, (measured.shape[1], -1)).mean(3)  # [B, P, L]
-    weight = (masked[..., None] & measured[:, None]).to(error.dtype)
-    return (error * weight).sum() / even_share(weight.sum())
+    masked = hidden_of(kept, target.shape[1])[..., None].expand(-1, -1, target.shape[2])
+    error = (full(predicted) - target.gather(1, masked)).square()
+    error = error.unflatten(2, (measured.shape[1], -1)).mean(3)  # [B, P − K, L]
+    weight = measured[:, None].to(error.dtype)
+    return (error * weight).sum() / even_share(weight.sum() * error.shape[1])

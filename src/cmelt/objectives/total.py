@@ -64,7 +64,8 @@ def _mlm(outputs: Outputs, truth: Truth, _: ObjectiveSettings) -> Tensor:
 
 def _mem(outputs: Outputs, truth: Truth, _: ObjectiveSettings) -> Tensor:
     assert outputs.samples is not None
-    target = mem_target(truth.ecg, outputs.samples.shape[1], truth.samples_per_token)
+    tokens = outputs.samples.shape[1] + truth.kept.shape[1]
+    target = mem_target(truth.ecg, tokens, truth.samples_per_token)
     return mem_loss(outputs.samples, target, truth.kept, truth.measured)
 
 
