@@ -1,0 +1,90 @@
+"""Positions as a wide grouped convolution over the tokens, computed where tokens are, in the frequency domain."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from cmelt.model.linear import linear
+
+
+class PositionalConvolution(nn.Module):
+    """A grouped convolution along the tokens, weight-normalised over the kernel axis (wav2vec 2.0).
+
+    It is a product of spectra: 128 taps cost what one does, and tokens that are masked (zero) or not asked for cost nothing.
+    The transforms are products with tables of cosines and sines, for which a CPU is faster than for FFTs so short.
+    """
+
+    def __init__(self, width: int, kernel: int, groups: int) -> None:
+        super().__init__()
+        self.kernel, self.groups = kernel, groups
+        self.magnitude = nn.Parameter(torch.empty(1, 1, kernel))
+        self.direction = nn.Parameter(torch.empty(width, width // groups, kernel))
+        self.bias = nn.Parameter(torch.empty(width))
+
+    def reset_parameters(self) -> None:
+        """Draw the direction as wav2vec 2.0 does, and the magnitude such that the product equals the draw."""
+        with torch.no_grad():
+            nn.init.normal_(self.direction, std=math.sqrt(4 / (self.kernel * self.direction.shape[0])))
+            self.magnitude.copy_(self._norm())
+            nn.init.zeros_(self.bias)
+
+    def _norm(self) -> Tensor:
+        return self.direction.norm(dim=(0, 1), keepdim=True)
+
+    def forward(self, tokens: Tensor, places: Tensor, length: int) -> Tensor:
+        """What to add to tokens [B, K, D] that stand at `places` [B, K] or [1, K] among `length`, the others being zero."""
+        with torch.autocast(tokens.device.type, enabled=False):
+            mixed = self._convolved(tokens.to(self.direction.dtype), places, length)
+        return F.gelu(mixed + self.bias)
+
+    def _convolved(self, tokens: Tensor, places: Tensor, length: int) -> Tensor:
+        # So long that what the kernel reaches over either end meets zeros and not the other end.
+        period = length + self.kernel // 2
+        cosine, sine = _waves(period, self.direction)  # [frequencies, period] each
+        weight = self.direction * (self.magnitude / self._norm())
+        # A tap reaches as far ahead as its number tells, from half a kernel behind on.
+        ahead = (torch.arange(self.kernel, device=places.device) - self.kernel // 2) % period
+        taps = weight.reshape(-1, self.kernel)
+        real = self._by_group(linear(cosine[:, ahead], taps))  # [frequencies, groups, out, in]
+        imaginary = self._by_group(linear(sine[:, ahead], taps))
+        at = places.expand(tokens.shape[0], -1)
+        of_cosine, of_sine = cosine.T[at], sine.T[at]  # [B, K, frequencies]
+        seen = self._grouped(of_cosine.transpose(1, 2) @ tokens), self._grouped(of_sine.transpose(1, 2) @ tokens)
+        # A correlation: the tokens' spectrum times the conjugate of the taps'.
+        even = seen[0] @ real.mT + seen[1] @ imaginary.mT
+        odd = seen[1] @ real.mT - seen[0] @ imaginary.mT
+        weights = _shares(period, tokens)
+        return (of_cosine * weights) @ self._ungrouped(even) + (of_sine * weights) @ self._ungrouped(odd)
+
+    def _by_group(self, spectrum: Tensor) -> Tensor:
+        """[frequencies, out of all groups × in] → [frequencies, groups, out, in]."""
+        return spectrum.view(len(spectrum), self.groups, -1, self.direction.shape[1])
+
+    def _grouped(self, spectrum: Tensor) -> Tensor:
+        """[B, frequencies, D] → [frequencies, groups, B, D / groups]."""
+        return spectrum.unflatten(2, (self.groups, -1)).permute(1, 2, 0, 3)
+
+    def _ungrouped(self, spectrum: Tensor) -> Tensor:
+        """[frequencies, groups, B, D / groups] → [B, frequencies, D]."""
+        return spectrum.permute(2, 0, 1, 3).flatten(2)
+
+
+def _waves(period: int, like: Tensor) -> tuple[Tensor, Tensor]:
+    """Cosines and sines of every frequency up to half the rate, at every place: [frequencies, period] each."""
+    # The angle is taken modulo a turn in whole numbers: large ones would lose digits.
+    turns = torch.arange(period // 2 + 1)[:, None] * torch.arange(period) % period
+    angles = turns.double() * (2 * math.pi / period)
+    return angles.cos().to(like), angles.sin().to(like)
+
+
+def _shares(period: int, like: Tensor) -> Tensor:
+    """How much of a signal each frequency stands for [frequencies]: for itself and its mirror image, but the first and last."""
+    shares = torch.full((period // 2 + 1,), 2.0 / period, dtype=like.dtype, device=like.device)
+    shares[0] /= 2
+    if period % 2 == 0:
+        shares[-1] /= 2
+    return shares
