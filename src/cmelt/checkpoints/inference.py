@@ -38,12 +38,14 @@ class TrainedTowers:
     Attributes:
         aligned: whether an objective has put ECGs and texts into one space; without, their similarity means nothing.
         negative_weight: how much of the similarity to negative prompts zero-shot scoring takes off.
+        identity: SHA-256 of the weights' file.
     """
 
     towers: Towers
     tokenizer: Tokenizer
     aligned: bool
     negative_weight: float
+    identity: str
 
 
 class TowersOnDemand(PlainTowers):
@@ -81,11 +83,12 @@ def load_towers(name: str | Path) -> TrainedTowers:
     """
     folder = find_model(name)
     # Where each tower has a hash of its own, it is checked when it is read, and the rest of the file not at all.
-    hashes = verify(folder, CheckpointError, sizes_only=(WEIGHTS,)).get(SHARES, {})
+    manifest = verify(folder, CheckpointError, sizes_only=(WEIGHTS,))
+    hashes = manifest.get(SHARES, {})
     if not hashes:
         verify(folder, CheckpointError)
     settings, objectives = _settings(folder / _CONFIG)
-    learned = objectives.aligned, objectives.negative_weight
+    learned = objectives.aligned, objectives.negative_weight, str(manifest["files"][WEIGHTS]["sha256"])
     try:
         towers, tokenizer = TowersOnDemand(settings, folder, hashes), read_pieces(folder)
     except ConfigError:

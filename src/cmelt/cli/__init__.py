@@ -27,6 +27,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "import-dbeta": ("cmelt.cli.import_dbeta", "Make a model of the authors' published weights."),
     "export": ("cmelt.cli.export", "Write a model in a form that others read."),
     "study": ("cmelt.cli.study", "Compare models: train each on the same pairs, measure all on the same records."),
+    "embed": ("cmelt.cli.embed", "Write a vector for every ECG of a store or folder."),
+    "classify": ("cmelt.cli.classify", "Score every ECG of a store or folder for classes described in words."),
     "demo": ("cmelt.cli.demo", "The whole chain on simulated ECGs, in minutes."),
 }
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import MISSING, dataclass, fields
-from functools import wraps
-from inspect import Parameter, Signature, signature
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Annotated, Literal
 
 import typer
+
+from cmelt.cli.shared_options import with_options
 
 
 def _cores() -> int:
@@ -44,22 +44,4 @@ class StoreOptions:
 
 def with_store_options(command: Callable[..., None]) -> Callable[..., None]:
     """`command(…, store: StoreOptions)` as a function for Typer that has one option for each field instead."""
-    own = [parameter for name, parameter in signature(command).parameters.items() if name != "store"]
-    hints = get_type_hints(command, include_extras=True) | get_type_hints(StoreOptions, include_extras=True)
-    shared = [
-        Parameter(field.name, Parameter.KEYWORD_ONLY, default=Parameter.empty if field.default is MISSING else field.default)
-        for field in fields(StoreOptions)
-    ]
-
-    @wraps(command)
-    def run(**given: Any) -> None:
-        store = StoreOptions(**{field.name: given.pop(field.name) for field in fields(StoreOptions)})
-        command(**given, store=store)
-
-    parameters = [
-        parameter.replace(kind=Parameter.KEYWORD_ONLY, annotation=hints[parameter.name]) for parameter in (*own, *shared)
-    ]
-    run.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
-    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    del run.__wrapped__  # else the original's annotations are read
-    return run
+    return with_options(command, "store", StoreOptions)

@@ -81,12 +81,12 @@ def embed(
     Raises:
         RecordError: naming the record that is none.
     """
-    return _embed(_embedder(model, processor), processor, records, options)[0]
+    return _embed(embedder_of(model, processor), processor, records, options)[0]
 
 
 def embed_texts(model: Towers, processor: CMeltProcessor, texts: Sequence[str]) -> NDArray[np.float32]:
     """Unit vectors [n, D] of texts, which are cleaned as reports are; in the same space as those of records."""
-    return _embedder(model, processor).embed_texts(texts)
+    return embedder_of(model, processor).embed_texts(texts)
 
 
 def describe(model: Towers, processor: CMeltProcessor, classes: Classes, *, against: Sequence[str] | None = None) -> Described:
@@ -94,7 +94,7 @@ def describe(model: Towers, processor: CMeltProcessor, classes: Classes, *, agai
     if not processor.aligned:
         raise ConfigError("model", "has never learned to compare ECGs with texts: scores would be chance", "use `embed`")
     task = task_of(classes, against)
-    return Described(task, zero_shot.embed_prompts(_embedder(model, processor), task))
+    return Described(task, zero_shot.embed_prompts(embedder_of(model, processor), task))
 
 
 def classify(
@@ -122,15 +122,28 @@ def classify(
         described = classes
     else:
         described = describe(model, processor, _with_needed_prompts(task_of(classes, against), scoring))
-    task = described.task
-    vectors, facts = _embed(_embedder(model, processor), processor, records, options)
+    vectors, facts = _embed(embedder_of(model, processor), processor, records, options)
+    values, chosen = scored(vectors, described, scoring)
+    return Scores(tuple(described.task.classes), values, tuple(facts), chosen)
+
+
+def scored(vectors: NDArray[np.float32], described: Described, scoring: Scoring | None) -> tuple[NDArray[np.float32], Scoring]:
+    """Unit vectors [n, D] → scores [n, C], and how they were scored. Arguments and errors as for `classify`."""
     found = zero_shot.scores(vectors, described.prompts)
     if scoring is not None and scoring not in found:
         known = scoring in get_args(Scoring)
         fault = f"{scoring} needs prompts that no class has" if known else f"{scoring!r} is no scoring"
         raise ConfigError("scoring", fault, f"here: {', '.join(found)}")
-    chosen: Scoring = scoring or (task.headline if task.headline in found else "similarity")
-    return Scores(tuple(task.classes), found[chosen].astype(np.float32), tuple(facts), chosen)
+    headline = described.task.headline
+    chosen: Scoring = scoring or (headline if headline in found else "similarity")
+    return found[chosen].astype(np.float32), chosen
+
+
+def vectors_of(
+    embedder: ModelEmbedder[Towers], ecg: NDArray[np.float32], owner: NDArray[np.int64], count: int
+) -> NDArray[np.float32]:
+    """Windows [w, L, T] and whose they are [w] → unit vectors of `count` records [count, D]: mean directions of their windows."""
+    return _mean_direction(embedder.embed_prepared(ecg), owner, count)
 
 
 def _with_needed_prompts(task: Task, scoring: Scoring | None) -> Task:
@@ -140,7 +153,7 @@ def _with_needed_prompts(task: Task, scoring: Scoring | None) -> Task:
     return replace(task, classes={name: replace(one, absent_prompts=()) for name, one in task.classes.items()})
 
 
-def _embedder(model: Towers, processor: CMeltProcessor) -> ModelEmbedder[Towers]:
+def embedder_of(model: Towers, processor: CMeltProcessor) -> ModelEmbedder[Towers]:
     from cmelt.checkpoints.model_embedder import ModelEmbedder
 
     if model.training:
@@ -159,9 +172,8 @@ def _embed(
     facts: list[Facts] = []
     for some in _in_parts(given):
         prepared = [processor.record(record, options) for record in some]
-        of_windows = embedder.embed_prepared(np.concatenate([one.ecg for one in prepared]))
         owner = np.repeat(np.arange(len(prepared)), [len(one.ecg) for one in prepared])
-        vectors.append(_mean_direction(of_windows, owner, len(prepared)))
+        vectors.append(vectors_of(embedder, np.concatenate([one.ecg for one in prepared]), owner, len(prepared)))
         facts += [one.facts for one in prepared]
     return np.concatenate(vectors), facts
 
