@@ -3,20 +3,20 @@
 Run: OMP_NUM_THREADS=1 python benchmarks/prepare_memory.py [--records 800000] [--workers 2]
 
 The records are one second of two waves and cost next to nothing to read, so that listing, tasks, receipts, copies, settling and
-index are what is measured. A copy of an earlier record comes every thousandth time, as does one that cannot be read. Printed:
+index are what is measured. A copy of an earlier record comes every thousandth time, as does one that cannot be read. Told are
 the greatest memory of the main process and of a worker, the seconds of preparing, and those of opening what came of it. A
 worker holds one shard: 61 MB for 512 records of 12 × 5000, which is added to what is measured here.
 """
 
 from __future__ import annotations
 
-import argparse
+import json
 import multiprocessing
 import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -27,6 +27,7 @@ from cmelt.records.record import LEADS, Record
 from cmelt.sources.about import About
 from cmelt.sources.entry_table import EntryTable
 from cmelt.sources.source import Entry, Listing
+from measuring import Figure, options, peak_megabytes, tell
 
 RATE, SECONDS = 40.0, 5.0
 REPEATED, RECORDS_A_PATIENT, REPORTS = 1000, 5, 150_000
@@ -85,29 +86,34 @@ class ManyRecords:
 
 
 def prepare(folder: str, records: int, workers: int) -> None:
-    """Prepare, and print what it took."""
+    """Prepare, and leave what it took."""
     from cmelt.store import ShardSettings, prepare_store
 
     settings = ShardSettings(RATE, SECONDS, "first", "a benchmark's key")
-    begin = time.perf_counter()
-    largest = [0.0]
+    begin, largest, listed = time.perf_counter(), [0.0], [0.0]
 
     def progress(done: int, total: int) -> None:
-        largest[0] = max(largest[0], *(_peak_of(pid) for pid in _children()), 0.0)
+        largest[0] = max(largest[0], *(peak_megabytes(process) for process in _children()), 0.0)
         if done in (0, total):
+            listed[0] = listed[0] or time.perf_counter() - begin
             stage = "shards made" if done else "listed"
-            print(f"  {stage} after {time.perf_counter() - begin:.0f} s; main process {_peak():.0f} MB at most", flush=True)
+            print(f"  {stage} after {time.perf_counter() - begin:.0f} s", flush=True)
 
     done = prepare_store(ManyRecords(records), Path(folder) / "store", settings, workers=workers, progress=progress)
     took = time.perf_counter() - begin
-    print(
-        f"preparing {records} records, {workers} workers: {took:.0f} s; main process {_peak():.0f} MB at most, "
-        f"a worker {largest[0]:.0f} MB; {done.records} in the store, {done.quarantined} left out"
+    note = f"{workers} workers; {done.records} in the store, {done.quarantined} left out"
+    what = f"preparing {records:,} records"
+    _leave(
+        folder,
+        Figure(f"{what}: time", took, "s", note=note),
+        Figure(f"{what}: of it listing", listed[0], "s"),
+        Figure(f"{what}: main process at most", peak_megabytes(), "MB"),
+        Figure(f"{what}: a worker at most", largest[0], "MB", note="its shard of tiny records included"),
     )
 
 
 def open_it(folder: str) -> None:
-    """Open it, and print what that took."""
+    """Open it, and leave what that took."""
     from cmelt.store import open_store
 
     begin = time.perf_counter()
@@ -116,25 +122,21 @@ def open_it(folder: str) -> None:
     index = store.index
     read = time.perf_counter()
     train = store.rows("train")
-    print(
-        f"opening: {opened - begin:.2f} s; its index of {len(index)} rows {read - opened:.1f} s, "
-        f"process {_peak():.0f} MB at most, {index.memory_usage(deep=True).sum() / 1e6:.0f} MB kept; "
-        f"{len(train)} rows of the train split {time.perf_counter() - read:.2f} s"
+    split = time.perf_counter() - read
+    kept = index.memory_usage(deep=True).sum() / 1e6
+    _leave(
+        folder,
+        Figure("opening the store", opened - begin, "s"),
+        Figure(f"its index of {len(index):,} rows", read - opened, "s", note=f"{kept:.0f} MB kept"),
+        Figure("opening and index: process at most", peak_megabytes(), "MB"),
+        Figure(f"{len(train):,} rows of the train split", split, "s"),
     )
 
 
-def _peak() -> float:
-    """Greatest resident memory of this process, MB."""
-    return _peak_of("self")
-
-
-def _peak_of(pid: str) -> float:
-    """Of another one; 0 where it is gone. Read from /proc: getrusage counts what a child had before it became itself."""
-    try:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    except OSError:
-        return 0.0
-    return next((int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith("VmHWM")), 0.0)
+def _leave(folder: str, *figures: Figure) -> None:
+    """For the process that told this one to measure."""
+    with (Path(folder) / "figures.jsonl").open("a") as file:
+        file.writelines(json.dumps(asdict(figure)) + "\n" for figure in figures)
 
 
 def _children() -> list[str]:
@@ -144,7 +146,7 @@ def _children() -> list[str]:
 
 def main() -> None:
     """Each part in a process of its own, so that its greatest memory is its own."""
-    parser = argparse.ArgumentParser()
+    parser = options(__doc__)
     parser.add_argument("--records", type=int, default=20_000)
     parser.add_argument("--workers", type=int, default=2)
     chosen = parser.parse_args()
@@ -156,6 +158,8 @@ def main() -> None:
             process.join()
             if process.exitcode:
                 raise SystemExit(process.exitcode)
+        lines = (Path(folder) / "figures.jsonl").read_text().splitlines()
+        tell([Figure(**json.loads(line)) for line in lines], chosen.json)
     finally:
         shutil.rmtree(folder)
 

@@ -4,19 +4,17 @@ Rounds of (a) `wfdb.rdrecord`, (b) `read_ecg`, (c) whole shards at 500 and at 10
 alternate, so that whatever else the machine does meets all of them. Real PTB-XL records at 500 Hz where $CMELT_DATA_DIR or
 ../shared/data has them, else simulated ones.
 
-Run: OMP_NUM_THREADS=1 python benchmarks/prepare_wfdb.py [records] [rounds]
+Run: OMP_NUM_THREADS=1 python benchmarks/prepare_wfdb.py [--records 128] [--rounds 5]
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-import statistics
-import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -30,18 +28,21 @@ from cmelt.simulation import simulate
 from cmelt.sources.folder import Folder
 from cmelt.sources.source import Entry
 from cmelt.store.shard import ShardSettings, ShardTask, finish_shard
+from measuring import Figure, Taken, in_turns, options, ratio, tell, verdict
 
-TARGET = 0.5
+TARGET = "< 0.5"
+YARDSTICK = "wfdb.rdrecord"
 MIMIC_IV_ECG = 800_035
 
 
-def headers(scratch: Path, count: int) -> list[Path]:
-    """`count` headers of 12-lead records of 10 s at 500 Hz in format 16."""
+def headers(scratch: Path, count: int) -> tuple[list[Path], str]:
+    """`count` headers of 12-lead records of 10 s at 500 Hz in format 16, and what they are."""
     named = os.environ.get("CMELT_DATA_DIR")
     data = Path(named) if named else Path(__file__).resolve().parents[2] / "shared" / "data"
     found = sorted((data / "ptb-xl" / "records500").rglob("*.hea"))[:count]
-    print(f"{len(found) or count} {'PTB-XL' if found else 'simulated'} records, 12 leads, 500 Hz, 10 s")
-    return found or [written(scratch / f"r{seed}", seed) for seed in range(count)]
+    if found:
+        return found, f"{len(found)} PTB-XL records"
+    return [written(scratch / f"r{seed}", seed) for seed in range(count)], f"{count} simulated records"
 
 
 def written(place: Path, seed: int) -> Path:
@@ -54,13 +55,6 @@ def written(place: Path, seed: int) -> Path:
     ]
     place.with_suffix(".hea").write_text("\n".join([f"{place.name} 12 500 5000", *lines, ""]))
     return place.with_suffix(".hea")
-
-
-def seconds_of(work: Callable[[], object]) -> float:
-    """This process's own time for `work`."""
-    begin = time.process_time()
-    work()
-    return time.process_time() - begin
 
 
 def each(work: Callable[[Any], object], things: Sequence[object]) -> None:
@@ -78,50 +72,58 @@ def shard(found: list[Path], rate: float, folder: Path) -> ShardTask:
 
 
 def main() -> None:
-    """Print medians over the rounds with their spread, and what follows for MIMIC-IV-ECG."""
+    """Tell medians over the rounds with their spread, and what follows for MIMIC-IV-ECG."""
+    parser = options(__doc__)
+    parser.add_argument("--records", type=int, default=128)
+    parser.add_argument("--rounds", type=int, default=5)
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        found, those = headers(Path(name), chosen.records)
+        taken = in_turns(works(found, Path(name) / "store"), chosen.rounds)
+    tell(figures_of(taken, len(found), f"{those}, 12 leads, 10 s at 500 Hz"), chosen.json)
+
+
+def works(found: list[Path], store: Path) -> dict[str, Callable[[], object]]:
+    """What is measured, by name; what lies in `store` is removed each time."""
     import wfdb
 
-    given = [int(argument) for argument in sys.argv[1:3]]
-    count, rounds = given + [256, 5][len(given) :]
-    with tempfile.TemporaryDirectory() as name:
-        scratch = Path(name)
-        found = headers(scratch, count)
-        names = [str(header.with_suffix("")) for header in found]
-        records = [read_ecg(header) for header in found]
-        works: dict[str, Callable[[], object]] = {
-            "wfdb.rdrecord": lambda: each(wfdb.rdrecord, names),
-            "read_ecg": lambda: each(read_ecg, found),
-            "preparing at 500 Hz": lambda: finish_shard(shard(found, 500.0, scratch / "store")),
-            "preparing at 100 Hz": lambda: finish_shard(shard(found, 100.0, scratch / "store")),
-            "quality_flags": lambda: each(quality_flags, records),
-            "fingerprint": lambda: each(fingerprint, records),
-            "resample to 100 Hz": lambda: each(lambda record: resample(record.signal, 500.0, 100.0), records),
-        }
-        for work in works.values():
-            work()  # warms disk, imports and filters
-            shutil.rmtree(scratch / "store", ignore_errors=True)
-        times: dict[str, list[float]] = {label: [] for label in works}
-        for _ in range(rounds):
-            for label, work in works.items():
-                times[label].append(seconds_of(work))
-                # Or a virtual machine would have to find new memory for every shard, at ten times the cost of writing it.
-                shutil.rmtree(scratch / "store", ignore_errors=True)
-    report(times, len(found))
+    names = [str(header.with_suffix("")) for header in found]
+    records = [read_ecg(header) for header in found]
+
+    def prepared(rate: float) -> None:
+        finish_shard(shard(found, rate, store))
+        # Or a virtual machine would have to find new memory for every shard, at ten times the cost of writing it.
+        shutil.rmtree(store)
+
+    return {
+        YARDSTICK: lambda: each(wfdb.rdrecord, names),
+        "read_ecg": lambda: each(read_ecg, found),
+        "preparing at 500 Hz": lambda: prepared(500.0),
+        "preparing at 100 Hz": lambda: prepared(100.0),
+        "quality_flags": lambda: each(quality_flags, records),
+        "fingerprint": lambda: each(fingerprint, records),
+        "resample to 100 Hz": lambda: each(lambda record: resample(record.signal, 500.0, 100.0), records),
+    }
 
 
-def report(times: dict[str, list[float]], records: int) -> None:
-    """One line a measurement, one a projection."""
-    yardstick = times["wfdb.rdrecord"]
-    for label, measured in times.items():
-        ratios = [own / theirs for own, theirs in zip(measured, yardstick, strict=True)]
-        each = statistics.median(measured) / records
-        told = f"{statistics.median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f}) of wfdb.rdrecord"
-        print(f"{label:20} {1000 * each:6.2f} ms a record, {1 / each:5.0f} records/s a core, {told}")
-        if label.startswith("preparing"):
-            verdict = "within" if statistics.median(ratios) < TARGET else "beyond"
-            hours = MIMIC_IV_ECG * each / 3600
-            cores = f"{hours / 16:.3f} h on 16 cores, {hours / 64:.3f} h on 64"
-            print(f"{'':20} {verdict} {TARGET}; MIMIC-IV-ECG: {hours:.2f} core-hours, {cores}")
+def figures_of(taken: dict[str, list[Taken]], records: int, those: str) -> list[Figure]:
+    """Ratios to the yardstick by processor time, and records a second with a projection."""
+    seconds = {name: [one.processor for one in rounds] for name, rounds in taken.items()}
+    figures = []
+    for name, measured in seconds.items():
+        a_record = median(measured) / records
+        prepares = name.startswith("preparing")
+        note = f"{1000 * a_record:.2f} ms a record"
+        if prepares:
+            hours = MIMIC_IV_ECG * a_record / 3600
+            note += f"; projected for MIMIC-IV-ECG: {hours:.2f} core-hours, {hours / 16:.3f} h on 16 cores"
+        low, high = records / max(measured), records / min(measured)
+        figures.append(Figure(name, 1 / a_record, "records/s a core", low=low, high=high, note=note))
+        if name != YARDSTICK:
+            value, low, high = ratio(measured, seconds[YARDSTICK])
+            target, met = (TARGET, verdict(value, TARGET)) if prepares else ("", None)
+            figures.append(Figure(name, value, "× its time", YARDSTICK, low, high, target, met, those))
+    return figures
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@
 Run: python benchmarks/roofline.py [--text-tokens 64] [--batch 8]
 
 Operations are had twice: in closed form (`model_costs.py`) and by counting every operator that a step of the real model runs,
-forward and backward (`counted_costs.py`, with PyTorch's formulas). Peak and bandwidth are those of the machine at hand, measured in
-the same run. What is said of an H200 is a projection from its peak and named so.
+forward and backward (`counted_costs.py`, with PyTorch's formulas). Peak and bandwidth are those of the machine at hand, measured
+in the same run. What is said of an H200 is a projection from its peak and named so.
 """
 
 from __future__ import annotations
