@@ -88,6 +88,9 @@ def test_every_gpu_is_used_unless_told_otherwise(gpus, monkeypatch):
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")  # torchrun has started two
     engine.launch(settings())
     assert asked["devices"] == 2
+    with pytest.raises(TrainingError, match="4 asked for, 2 were started"):
+        engine.launch(settings(), devices=4)
+    monkeypatch.delenv("LOCAL_WORLD_SIZE")
     with pytest.raises(TrainingError, match="5 processes on this machine, 4 GPUs"):
         engine.launch(settings(), devices=5)
 

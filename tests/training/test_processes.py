@@ -1,28 +1,32 @@
-"""Two processes with DDP: the same weights in both, the same run again, and a kill in between."""
+"""Two processes, by DDP and by FSDP: the same weights in both, the same run again, a kill in between, a change of strategy."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file
 
+from processes import free_port, started_by_torchrun
 from tiny_runs import Notes, apart, losses_of, tiny_recipe, tiny_recipe_file, weights_of
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 
 
-def rank(store: str, folder: str, kill_at: int | None) -> None:
+def rank(store: str, folder: str, kill_at: int | None, assignments: tuple[str, ...] = ()) -> None:
     """One of the two; its final weights' hash goes beside the run."""
     import hashlib
 
     import torch
 
     import cmelt.training.loop as loop
+    from cmelt.checkpoints.divided import whole_tensors
+    from cmelt.checkpoints.model_folder import distinct_tensors
     from cmelt.store import open_store
 
     number = os.environ["RANK"]
@@ -39,27 +43,21 @@ def rank(store: str, folder: str, kill_at: int | None) -> None:
 
     def save_and_note(run: loop.Run, step: int) -> None:
         save(run, step)
-        digest = hashlib.sha256(b"".join(p.detach().numpy().tobytes() for p in run.model.parameters()))
+        whole = whole_tensors(distinct_tensors(run.model))
+        digest = hashlib.sha256(b"".join(tensor.numpy().tobytes() for tensor in whole.values()))
         Path(f"{folder}-rank{number}").write_text(digest.hexdigest())
 
     loop._save = save_and_note
-    code = loop.pretrain(tiny_recipe(), open_store(store), Path(folder), Notes(), devices=2)
+    code = loop.pretrain(tiny_recipe(*assignments), open_store(store), Path(folder), Notes())
     torch.distributed.destroy_process_group()
     raise SystemExit(code)
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def two(store: Path, run: Path, kill_at: int | None = None) -> list[int]:
+def two(store: Path, run: Path, *assignments: str, kill_at: int | None = None) -> list[int]:
     """Both processes, as torchrun would start them; their exit codes."""
-    place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "TORCHELASTIC_RUN_ID": "test", "WORLD_SIZE": "2",
-             "LOCAL_WORLD_SIZE": "2", "GROUP_RANK": "0"}  # fmt: skip
+    port = free_port()
     processes = [
-        apart(rank, str(store), str(run), kill_at, environment={**place, "RANK": str(n), "LOCAL_RANK": str(n)}) for n in (0, 1)
+        apart(rank, str(store), str(run), kill_at, assignments, environment=started_by_torchrun(n, 2, port)) for n in (0, 1)
     ]
     for process in processes:
         process.join(240)
@@ -80,6 +78,51 @@ def test_two_processes_hold_the_same_weights_and_go_on_after_a_kill(tiny_store, 
     assert agreed(cut)
     assert losses_of(cut) == losses_of(whole)
     assert weights_of(cut) == weights_of(whole)
+
+
+def near(one: list[dict[str, float]], other: list[dict[str, float]]) -> bool:
+    """The same steps with the same losses but for the order in which sums were taken."""
+    return [line["step"] for line in one] == [line["step"] for line in other] and all(
+        line[key] == pytest.approx(same[key], rel=1e-4) for line, same in zip(one, other, strict=True) for key in line
+    )
+
+
+FSDP, AVERAGED = "training.strategy=fsdp", "training.average=0.9"
+
+
+def test_a_divided_run_leaves_whole_files_and_goes_on_divided_or_not(tiny_store, tmp_path):
+    """FSDP: exactly itself after a kill; then the same run but for rounding by DDP, and in one process with twice the batch."""
+    whole, cut, plain = tmp_path / "whole", tmp_path / "cut", tmp_path / "plain"
+    assert two(tiny_store, whole, FSDP, AVERAGED) == [0, 0]
+    assert agreed(whole)
+    assert two(tiny_store, cut, FSDP, AVERAGED, kill_at=4) == [-signal.SIGKILL] * 2
+    for copy in ("by-ddp", "alone"):
+        shutil.copytree(cut, tmp_path / copy)
+    assert two(tiny_store, cut, FSDP, AVERAGED) == [0, 0]
+    assert losses_of(cut) == losses_of(whole)
+    assert weights_of(cut) == weights_of(whole)
+
+    assert two(tiny_store, plain, AVERAGED) == [0, 0]
+    for name in ("model", "optimiser", "average"):
+        one, other = (load_file(run / f"checkpoints/step-00000006/{name}.safetensors") for run in (plain, whole))
+        assert {key: (value.shape, value.dtype) for key, value in one.items()} == {
+            key: (value.shape, value.dtype) for key, value in other.items()
+        }
+    assert two(tiny_store, tmp_path / "by-ddp", AVERAGED) == [0, 0]
+    assert near(losses_of(whole), losses_of(plain)) and near(losses_of(tmp_path / "by-ddp"), losses_of(plain))
+
+    from cmelt.errors import TrainingError
+    from cmelt.store import open_store
+    from cmelt.training.loop import pretrain
+
+    with pytest.raises(TrainingError, match="another number of pairs a step"):
+        pretrain(tiny_recipe(AVERAGED), open_store(tiny_store), tmp_path / "alone", Notes())
+    notes = Notes()
+    assert pretrain(tiny_recipe(AVERAGED, "training.batch=8"), open_store(tiny_store), tmp_path / "alone", notes) == 0
+    assert "going on after step 3" in notes.said
+    # The same pairs at the same steps; what is hidden of them is drawn anew.
+    alone = losses_of(tmp_path / "alone")
+    assert near(alone[:3], losses_of(plain)[:3]) and not near(alone, losses_of(plain))
 
 
 @pytest.mark.slow

@@ -35,17 +35,16 @@ def launch(settings: TrainingSettings, devices: int | None = None, nodes: int | 
             f"{count} processes on this machine, {torch.cuda.device_count()} GPUs visible here",
             "ask for fewer; under SLURM leave --gpus-per-task and --gpu-bind out, every task must see all of its machine's GPUs",
         )
-    try:
-        fabric = Fabric(
-            accelerator="cuda" if on_gpu else "cpu",
-            devices=count,
-            num_nodes=machines,
-            strategy=_strategy(settings, count * machines),
-            precision=_precision(settings, on_gpu),
-        )
-    except (ValueError, RuntimeError) as refused:  # Fabric's own: what SLURM or torchrun started is something else
-        remedy = "leave --devices and --nodes out, and under SLURM give --ntasks-per-node"
-        raise TrainingError("--devices, --nodes", str(refused), remedy) from None
+    for option, asked, started in (("--devices", devices, started_devices), ("--nodes", nodes, started_nodes)):
+        if asked and started and asked != started:
+            raise TrainingError(option, f"{asked} asked for, {started} were started", "leave it out, or start as many")
+    fabric = Fabric(
+        accelerator="cuda" if on_gpu else "cpu",
+        devices=count,
+        num_nodes=machines,
+        strategy=_strategy(settings, count * machines),
+        precision=_precision(settings, on_gpu),
+    )
     fabric.launch()
     return fabric
 
@@ -93,6 +92,8 @@ def _processes_started() -> tuple[int, int]:
     if tasks > 1 and "SLURM_STEP_NUM_TASKS" not in said:  # which srun sets, and sbatch does not
         fault = f"the job has {tasks} tasks, but srun has not started them: this one process would wait for the others for ever"
         raise TrainingError("SLURM", fault, "put srun in front of the command")
+    if tasks > 1 and "SLURM_NTASKS_PER_NODE" not in said:
+        raise TrainingError("SLURM", f"{tasks} tasks may lie on the machines in any number", "give --ntasks-per-node")
     return tasks // machines, machines
 
 

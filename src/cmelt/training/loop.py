@@ -23,6 +23,7 @@ from cmelt.model.cmelt import CMeltModel
 from cmelt.objectives.total import Losses, total_loss
 from cmelt.store import AnyStore
 from cmelt.training.card import model_card, sources_of, training_facts
+from cmelt.training.communication import sent_in_a_step
 from cmelt.training.engine import launch, processes_here, set_up
 from cmelt.training.interruption import Interruption
 from cmelt.training.log import MetricsLog
@@ -111,6 +112,9 @@ def _pretrain(run: Run, store: AnyStore, corpus: Corpus, watcher: Watcher, say: 
         f"{sum(p.numel() for p in run.model.parameters()) / 1e6:.1f} M parameters; {run.steps} steps of "
         f"{recipe.training.batch * recipe.training.accumulate * fabric.world_size} on {fabric.world_size} × {fabric.device}"
     )
+    if fabric.world_size > 1:
+        sent = sent_in_a_step(recipe, run.model, fabric.world_size)
+        say(f"each process sends {sent.total / 1e6:.1f} MB a step, {sent.contrast / 1e6:.2f} of them embeddings")
     resumed = resume_state(folder / "checkpoints", run.model, run.optimiser, run.average, run.identity, say)
     if resumed.step:
         say(f"going on after step {resumed.step}")
