@@ -1,12 +1,12 @@
 """In how many bits fingerprints of copies and of other records differ, and what a million of them cost.
 
 Run: OMP_NUM_THREADS=1 python benchmarks/fingerprint.py [DATA [COUNT]]
-DATA holds ptb-xl and challenge-2021. COUNT random fingerprints (100,000) are searched for copies at the end.
+DATA holds ptb-xl and challenge-2021. COUNT random fingerprints (100,000) are searched for copies. Printed are the tables of
+docs/quality.md; the figures told at the end sum them up.
 """
 
 from __future__ import annotations
 
-import sys
 import time
 import tracemalloc
 from collections.abc import Callable
@@ -23,8 +23,9 @@ from cmelt.records.resample import resample
 from cmelt.records.resemblance import resemblance
 from cmelt.simulation import simulate
 from cmelt.store.copies import MOST_DIFFERING, copy_groups
-from quality import share
-from quality_records import challenge, data_folder, ptb_xl
+from measuring import Figure, in_turns, options, tell
+from quality import share, share_figure
+from quality_records import NONE_HERE, challenge, data_folder, ptb_xl
 
 ALL_FOLDS = range(1, 11)
 
@@ -74,20 +75,31 @@ def alterations() -> dict[str, Callable[[Record], Record]]:
     }  # fmt: skip
 
 
-def report_copies(data: Path, fast: list[Record], slow: dict[int, str]) -> None:
+def report_copies(data: Path, fast: list[Record], slow: dict[int, str]) -> list[Figure]:
     """Copies as they were published, and as alterations make them."""
     print("\n| copies | median | 99 % | largest | near (≤ 24 bits, all that both measured) |\n|---|---|---|---|---|")
     prints = {int(record.identifier[:5]): fingerprint(record) for record in fast}
     pairs = [(prints[number], slow[number]) for number in prints if number in slow]
-    told("PTB-XL, 500 and 100 Hz", np.array([differing(*pair) for pair in pairs]))
+    both = np.array([differing(*pair) for pair in pairs])
+    told("PTB-XL, 500 and 100 Hz", both)
     again = {int(record.identifier[2:]): fingerprint(record) for record in challenge(data, "ptb-xl")}
     told("PTB-XL in the Challenge 2021", np.array([differing(again[n], slow[n]) for n in again if n in slow]))
+    altered = {}
     for name, change in alterations().items():
-        told(name, np.array([differing(fingerprint(record), fingerprint(change(record))) for record in fast]))
+        altered[name] = np.array([differing(fingerprint(record), fingerprint(change(record))) for record in fast])
+        told(name, altered[name])
+    hardest = min(altered, key=lambda name: int(np.sum(altered[name] <= MOST_DIFFERING)))
+    return [
+        share_figure("copies near: PTB-XL at 500 and at 100 Hz", both <= MOST_DIFFERING),
+        share_figure(
+            f"copies near: the alteration of {len(altered)} that hides most: {hardest}", altered[hardest] <= MOST_DIFFERING
+        ),
+    ]
 
 
-def report_others(slow: list[Record], patients: dict[int, str]) -> None:
+def report_others(slow: list[Record], patients: dict[int, str]) -> list[Figure]:
     """All pairs of different records."""
+    figures = []
     texts = [fingerprint(record) for record in slow]
     table = np.stack([bits(text) for text in texts])
     print("\n| pairs | count | nearest | 1 in 100,000 |\n|---|---|---|---|")
@@ -107,21 +119,31 @@ def report_others(slow: list[Record], patients: dict[int, str]) -> None:
                 for a, b in zip(upper[0][nearest], upper[1][nearest], strict=True)
             ]
             print(f"| the 300 nearest of these: greatest resemblance {max(alike):.3f} | | | |")
+            note = f"{np.sum(~same):,} pairs of PTB-XL; near is up to {MOST_DIFFERING}"
+            figures.append(
+                Figure(
+                    "bits by which other patients' records differ, at least",
+                    float(distances[~same].min()),
+                    "bits of 256",
+                    note=note,
+                )
+            )
     simulated = np.stack([bits(fingerprint(simulate(seed, patient=seed // 2, rate=100))) for seed in range(3000)])
     distances = (simulated @ (1 - simulated).T + (1 - simulated) @ simulated.T)[np.triu_indices(3000, 1)]
     print(f"| 10 s, 8 leads: simulated | {distances.size:,} | {distances.min():.0f} | {np.percentile(distances, 0.001):.0f} |")
+    return figures
 
 
-def report_cost(fast: list[Record], slow: list[Record], count: int) -> None:
+def report_cost(fast: list[Record], slow: list[Record], count: int) -> list[Figure]:
     """Time a record, and time and memory of a search."""
+    figures = []
     for name, records in (("500 Hz", fast[:300]), ("100 Hz", slow[:300])):
-        best = np.inf
-        for _ in range(5):
-            begin = time.process_time()
-            for record in records:
-                fingerprint(record)
-            best = min(best, (time.process_time() - begin) / len(records))
-        print(f"\n{name}: {best * 1000:.2f} ms a fingerprint of 12 leads, 10 s")
+        taken = in_turns({name: lambda records=records: [fingerprint(record) for record in records]})[name]
+        times = [1000 * one.processor / len(records) for one in taken]
+        print(f"\n{name}: {min(times):.2f} ms a fingerprint of 12 leads, 10 s")
+        figures.append(
+            Figure(f"fingerprint of 12 leads, 10 s at {name}", min(times), "ms", low=min(times), high=max(times), note="best")
+        )
     words = np.array([list(bytes.fromhex(fingerprint(record))) for record in slow], np.uint8).reshape(-1, 16, 2)
     rng = np.random.default_rng(0)
     # Words of real records, put together anew and altered a little: as unevenly spread as real ones.
@@ -139,19 +161,38 @@ def report_cost(fast: list[Record], slow: list[Record], count: int) -> None:
     tracemalloc.stop()
     print(f"{count:,} fingerprints grouped in {took:.1f} s; a quarter of them within {peak / 1e6:.0f} MB; "
           f"copies found {share(groups[:copies] == groups[-copies:])}")  # fmt: skip
+    note = f"a quarter of them within {peak / 1e6:.0f} MB"
+    return [
+        *figures,
+        Figure(f"{count:,} fingerprints grouped", took, "s", note=note),
+        share_figure("copies found among them", groups[:copies] == groups[-copies:]),
+    ]
 
 
-def main(data: Path, count: int) -> None:
+def main() -> None:
     """Cost, copies, others."""
+    parser = options(__doc__)
+    parser.add_argument("data", nargs="?", help="the folder of real ECGs")
+    parser.add_argument("count", nargs="?", type=int, default=100_000, help="fingerprints that are searched for copies")
+    chosen = parser.parse_args()
+    data = data_folder(chosen.data)
+    if data is None:
+        tell([], chosen.json, [NONE_HERE])
+        return
+    tell(measured(data, chosen.count), chosen.json)
+
+
+def measured(data: Path, count: int) -> list[Figure]:
+    """Print the tables, and return what sums them up."""
     import csv
 
     slow, fast = ptb_xl(data, 100, ALL_FOLDS), ptb_xl(data, 500, ALL_FOLDS)
     with (data / "ptb-xl/ptbxl_database.csv").open(encoding="utf-8") as table:
         patients = {int(row["ecg_id"]): row["patient_id"] for row in csv.DictReader(table)}
-    report_cost(fast, slow, count)  # first, while little memory has been used
-    report_copies(data, fast, {int(record.identifier[:5]): fingerprint(record) for record in slow})
-    report_others(slow, patients)
+    figures = report_cost(fast, slow, count)  # first, while little memory has been used
+    figures += report_copies(data, fast, {int(record.identifier[:5]): fingerprint(record) for record in slow})
+    return figures + report_others(slow, patients)
 
 
 if __name__ == "__main__":
-    main(data_folder(), int(sys.argv[2]) if len(sys.argv) > 2 else 100_000)
+    main()

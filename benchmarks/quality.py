@@ -2,14 +2,13 @@
 
 Run: OMP_NUM_THREADS=1 python benchmarks/quality.py [DATA]
 DATA holds ptb-xl, challenge-2011 and challenge-2021 as docs/quality.md describes. Weights and thresholds come from
-`fit_quality.py`: PTB-XL folds 1–8 and a random half of Challenge 2011. Everything here is from folds 9–10, the other half,
-other hospitals, or the simulator.
+`scripts/fit_quality.py`: PTB-XL folds 1–8 and a random half of Challenge 2011. Everything here is from folds 9–10, the other
+half, other hospitals, or the simulator. Printed are the tables of docs/quality.md; the figures told at the end sum them up.
 """
 
 from __future__ import annotations
 
 import csv
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,8 +21,10 @@ from cmelt.records.quality import quality_flags
 from cmelt.records.record import LEADS, LIMB_LEADS, Record
 from cmelt.records.units import refuse_impossible_amplitude
 from cmelt.simulation import CONDITIONS, simulate
+from measuring import Figure, in_turns, options, tell
 from quality_records import (
     HELD_FOLDS,
+    NONE_HERE,
     arm_and_leg_exchanged,
     arms_exchanged,
     challenge,
@@ -34,21 +35,35 @@ from quality_records import (
     rate_misstated,
 )
 
+Hits = Sequence[bool] | np.ndarray
+
 COMPLAINTS = ("baseline_drift", "static_noise", "burst_noise", "electrodes_problems")
 EXCHANGES = {"arms-reversed", "electrodes-exchanged:right-arm/leg"}
 #: These say what a record is like, not that it is at fault.
 REMARKS = ("mains", "derived", "cropped", "padded")
 
 
-def share(hits: Sequence[bool] | np.ndarray) -> str:
-    """A share as "0.970 (0.951–0.982), 485/500" with Wilson's interval."""
+def interval(hits: Hits) -> tuple[float, float, float]:
+    """A share, and Wilson's 95 % interval for it."""
     count, total = int(np.sum(hits)), len(hits)
-    if not total:
-        return "–"
     z, rate = 1.96, count / total
     middle = (rate + z * z / (2 * total)) / (1 + z * z / total)
-    half = z / (1 + z * z / total) * np.sqrt(rate * (1 - rate) / total + z * z / (4 * total * total))
-    return f"{rate:.3f} ({max(middle - half, 0):.3f}–{min(middle + half, 1):.3f}), {count}/{total}"
+    half = z / (1 + z * z / total) * float(np.sqrt(rate * (1 - rate) / total + z * z / (4 * total * total)))
+    return rate, max(middle - half, 0.0), min(middle + half, 1.0)
+
+
+def share(hits: Hits) -> str:
+    """A share as "0.970 (0.951–0.982), 485/500" with Wilson's interval."""
+    if not len(hits):
+        return "–"
+    rate, low, high = interval(hits)
+    return f"{rate:.3f} ({low:.3f}–{high:.3f}), {int(np.sum(hits))}/{len(hits)}"
+
+
+def share_figure(what: str, hits: Hits) -> Figure:
+    """A share as a figure, its spread Wilson's interval."""
+    rate, low, high = (100 * one for one in interval(hits))
+    return Figure(what, rate, "%", low=low, high=high, note=f"{int(np.sum(hits))} of {len(hits)}; spread: 95 % interval")
 
 
 def found(record: Record) -> set[str]:
@@ -131,23 +146,32 @@ def clean_numbers(data: Path) -> set[int]:
         return {int(row["ecg_id"]) for row in csv.DictReader(table) if not any(row[name].strip() for name in COMPLAINTS)}
 
 
-def report_faults(data: Path, records: list[Record]) -> None:
+def report_faults(data: Path, records: list[Record]) -> list[Figure]:
     """Each fault in every clean record, and what is said of the same records as they are."""
     clean = clean_numbers(data)
     chosen = [record for record in records if int(record.identifier[:5]) in clean]
+    by_fault: dict[str, list[bool]] = {}
     print(f"\n## Faults put into {len(chosen)} clean records (PTB-XL folds 9–10, 100 Hz, no complaint in its table)\n")
     for name, make in faults().items():
         rng = np.random.default_rng(len(name))
-        hits = [flag in found(changed) for changed, flag in (make(record, rng) for record in chosen)]
-        print(f"| {name} | {share(hits)} |")
+        by_fault[name] = [flag in found(changed) for changed, flag in (make(record, rng) for record in chosen)]
+        print(f"| {name} | {share(by_fault[name])} |")
     flags = [{flag.split(":")[0] for flag in found(record)} - set(REMARKS) for record in chosen]
     for kind in sorted(set().union(*flags)):
         print(f"| false alarm: {kind} | {share([kind in those for those in flags])} |")
-    print(f"| false alarm: any | {share([bool(those) for those in flags])} |")
+    alarms = [bool(those) for those in flags]
+    print(f"| false alarm: any | {share(alarms)} |")
+    hardest = min(by_fault, key=lambda name: sum(by_fault[name]))
+    return [
+        share_figure(f"faults put into clean records found, all {len(by_fault)} kinds", np.concatenate(list(by_fault.values()))),
+        share_figure(f"the kind found least: {hardest}", by_fault[hardest]),
+        share_figure("false alarm of any kind in clean records", alarms),
+    ]
 
 
-def report_arms(sets: dict[str, list[Record]]) -> None:
+def report_arms(sets: dict[str, list[Record]]) -> list[Figure]:
     """Exchanged electrodes: sensitivity with an exchange made, specificity without."""
+    figures = []
     for title, flag, exchange in (
         ("Arm electrodes", "arms-reversed", arms_exchanged),
         ("Right arm's and left leg's electrodes", "electrodes-exchanged:right-arm/leg", arm_and_leg_exchanged),
@@ -158,6 +182,9 @@ def report_arms(sets: dict[str, list[Record]]) -> None:
             alarms = [flag in found(record) for record in records]
             hits, either = [flag in those for those in flags], [bool(those & EXCHANGES) for those in flags]
             print(f"| {name} | {share(hits)} | {share(either)} | {share(~np.array(alarms))} |")
+            if flag == "arms-reversed":
+                figures.append(share_figure(f"exchanged arm electrodes named: {name}", hits))
+    return figures
 
 
 def report_rates(sets: dict[str, list[Record]]) -> None:
@@ -181,7 +208,7 @@ def report_conditions() -> None:
             print(f"| {condition} | {sum(arms)} | {sum(rates)} |")
 
 
-def report_noise(data: Path) -> None:
+def report_noise(data: Path) -> list[Figure]:
     """People's verdicts against ours, on the half that nothing was chosen on."""
     records, acceptable = challenge_2011(data)
     _, held = halves(len(records))
@@ -189,6 +216,10 @@ def report_noise(data: Path) -> None:
     bad = acceptable[held] == 0
     print("\n## Poor quality against people's verdicts (Challenge 2011, the held half)\n")
     print(f"sensitivity {share(poor[bad])}; specificity {share(~poor[~bad])}")
+    return [
+        share_figure("poor quality, people's verdicts: sensitivity", poor[bad]),
+        share_figure("poor quality, people's verdicts: specificity", ~poor[~bad]),
+    ]
 
 
 def report_mains(records: list[Record]) -> None:
@@ -209,19 +240,31 @@ def report_mains(records: list[Record]) -> None:
     print(f"as they are: {share([any(flag.startswith('mains') for flag in found(record)) for record in records])}")
 
 
-def report_cost(records: list[Record]) -> None:
+def report_cost(records: list[Record]) -> list[Figure]:
     """Milliseconds of this process a record, the best of five runs."""
-    best = np.inf
-    for _ in range(5):
-        begin = time.process_time()
-        for record in records:
-            quality_flags(record)
-        best = min(best, (time.process_time() - begin) / len(records))
-    print(f"\n## Cost\n\n{best * 1000:.2f} ms a record of 12 × {records[0].signal.shape[1]} samples, all checks together")
+    taken = in_turns({"all": lambda: [quality_flags(record) for record in records]})["all"]
+    times = [1000 * one.processor / len(records) for one in taken]
+    samples = records[0].signal.shape[1]
+    print(f"\n## Cost\n\n{min(times):.2f} ms a record of 12 × {samples} samples, all checks together\n")
+    return [
+        Figure("all quality checks of a record", min(times), "ms", low=min(times), high=max(times), note=f"12 × {samples}, best")
+    ]
 
 
-def main(data: Path) -> None:
+def main() -> None:
     """Everything, in the order of docs/quality.md."""
+    parser = options(__doc__)
+    parser.add_argument("data", nargs="?", help="the folder of real ECGs")
+    chosen = parser.parse_args()
+    data = data_folder(chosen.data)
+    if data is None:
+        tell([], chosen.json, [NONE_HERE])
+        return
+    tell(measured(data), chosen.json)
+
+
+def measured(data: Path) -> list[Figure]:
+    """Print the tables, and return what sums them up."""
     slow, fast = ptb_xl(data, 100, HELD_FOLDS), ptb_xl(data, 500, HELD_FOLDS)
     sets = {
         "PTB-XL folds 9–10, 100 Hz": slow,
@@ -230,14 +273,13 @@ def main(data: Path) -> None:
         "CPSC 2018, 500 Hz": challenge(data, "cpsc2018*"),
         "simulated, drawn conditions, 250 Hz": [simulate(seed, rate=250) for seed in range(5000, 5500)],
     }
-    report_faults(data, slow)
-    report_arms(sets)
+    figures = report_faults(data, slow) + report_arms(sets)
     report_rates(sets)
-    report_noise(data)
+    figures += report_noise(data)
     report_mains(fast)
     report_conditions()
-    report_cost(fast)
+    return report_cost(fast) + figures
 
 
 if __name__ == "__main__":
-    main(data_folder())
+    main()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import os
-import sys
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache
@@ -20,14 +19,14 @@ from cmelt.records.record import LEADS, Record
 FIT_FOLDS, HELD_FOLDS = range(1, 9), range(9, 11)
 
 
-def data_folder() -> Path:
-    """The folder of real ECGs: the first argument, $CMELT_DATA_DIR, or `../shared/data` by the repository; ends without one."""
-    named = sys.argv[1] if len(sys.argv) > 1 else os.environ.get("CMELT_DATA_DIR")
+NONE_HERE = "no real recordings here; name their folder, or set CMELT_DATA_DIR"
+
+
+def data_folder(named: str | None) -> Path | None:
+    """The folder of real ECGs: the one named, $CMELT_DATA_DIR, or `../shared/data` by the repository; None without one."""
+    named = named or os.environ.get("CMELT_DATA_DIR")
     folder = Path(named) if named else Path(__file__).resolve().parents[2] / "shared" / "data"
-    if not (folder / "ptb-xl").is_dir():
-        print(f"skipped: no real recordings at {folder}; name the folder, or set CMELT_DATA_DIR")
-        sys.exit(0)
-    return folder
+    return folder if (folder / "ptb-xl").is_dir() else None
 
 
 def read_all(paths: Iterable[Path]) -> list[Record]:

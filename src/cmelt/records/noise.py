@@ -14,7 +14,7 @@ FEWEST_BEATS = 3
 #: Two seconds, in which there is a beat, are quiet where a lead moves less than this, mV.
 _QUIET_SECONDS, _QUIET_MV = 2.0, 0.03
 
-# Fitted by `benchmarks/fit_quality.py` on half of the Challenge 2011 records that people called acceptable or not; a lead's score
+# Fitted by `scripts/fit_quality.py` on half of the Challenge 2011 records that people called acceptable or not; a lead's score
 # is a logit, a record's is the logarithm of the sum of its leads' odds.
 _WEIGHTS = np.array([-0.88, -0.406, 0.497, 0.36, 0.791, 3.99])
 _OFFSET = -0.471

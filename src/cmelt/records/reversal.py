@@ -21,7 +21,7 @@ NEEDED: tuple[str, ...] = ("I", "II", "V5", "V6")
 #: Fewer beats make no middle one.
 FEWEST_BEATS = 3
 
-# Fitted by `benchmarks/fit_quality.py` on PTB-XL, folds 1–8, and simulated records, with and without the exchange; logits.
+# Fitted by `scripts/fit_quality.py` on PTB-XL, folds 1–8, and simulated records, with and without the exchange; logits.
 _ARMS_WEIGHTS = np.array([-2.603, -1.745, -2.05, -1.376, -1.962, -0.915, -0.915, -4.14, -0.65])
 _ARMS_OFFSET = 0.007
 _LEG_WEIGHTS = np.array([-1.273, -1.95, -0.494, -0.645, -2.278, 0.002, 0.002, 0.076, -2.049])

@@ -19,7 +19,7 @@ FEWEST_BEATS = 3
 #: Lags at which the signal is compared with itself, s.
 _LAGS = (0.02, 0.04, 0.08, 0.16, 0.32)
 
-# Fitted by `benchmarks/fit_quality.py` on PTB-XL, folds 1–8, at 100 and at 500 Hz, and simulated records, with right and wrong
+# Fitted by `scripts/fit_quality.py` on PTB-XL, folds 1–8, at 100 and at 500 Hz, and simulated records, with right and wrong
 # rates; scores are logits.
 _DOUBLED_WEIGHTS = np.array([-4.277, 3.443, -6.256, -5.652, 5.719, -4.717, 1.294, -4.151])
 _DOUBLED_OFFSET = -9.389
