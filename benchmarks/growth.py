@@ -330,17 +330,17 @@ def draw_lines(lines: Sequence[Line], where: Path) -> None:
     matplotlib.use("agg")
     import matplotlib.pyplot as plt
 
-    figure, sides = plt.subplots(1, 2, figsize=(12, 5.5), layout="constrained")
+    figure, sides = plt.subplots(1, 2, figsize=(13, 7), layout="constrained")
     counted = [line for line in lines if not line.job.name.startswith("embedding")]
     for side, drawn, title in zip(
         sides, (counted, [line for line in lines if line not in counted]), ("archive", "shape of a batch"), strict=True
     ):
-        for line in drawn:
+        for number, line in enumerate(drawn):
             label = f"{line.job.name}, by {line.job.against}: {line.slopes()[0]:.2f}"
-            side.loglog(line.job.sizes, line.seconds, marker="o", markersize=3, linewidth=1.2, label=label)
+            side.loglog(line.job.sizes, line.seconds, marker="o", markersize=3, color=plt.colormaps["tab20"](number), label=label)
         side.set(title=title, xlabel="how much", ylabel="seconds of one core")
         side.grid(True, which="major", alpha=0.3)
-        side.legend(fontsize=7, title="exponent", title_fontsize=7)
+        side.legend(fontsize=7, loc="upper left", bbox_to_anchor=(0, -0.12), ncols=2, title="exponent")
     figure.savefig(where)
     plt.close(figure)
 

@@ -59,6 +59,7 @@ SCRIPTS = (
     Script("scaling", "Several processes"),
     Script("loading", "Loading for training"),
     Script("negatives", "Negatives (N3S)", release=True),
+    Script("search_index", "Vector search"),
     Script("growth", "Growth with the number of pairs"),
     Script("embedding", "Embedding", release=True),
     Script("bundled_model", "The bundled model on one core"),

@@ -2,8 +2,9 @@
 
 It is published whole or not at all.
 
-Memory is bounded: 128 MiB of vectors until the kind is known, a block of 32 MiB, 64 sample rows a cell, and the codes themselves,
-D / 8 bytes a row. A million rows of 768: 92 MiB of codes and some 600 MiB in all, libraries included.
+Memory is bounded: 128 MiB of vectors until the kind is known, a block of 32 MiB, 8,192 sample rows or 64 a cell, and the codes
+themselves, D / 8 bytes a row. Pages of the file that are looked at count too until the system wants them back: with them and the
+libraries, building a million rows of 768 was seen at 1.8 GB.
 """
 
 from __future__ import annotations

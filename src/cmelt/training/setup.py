@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -137,7 +138,7 @@ def negatives_of(run: Path, recipe: Recipe, corpus: Corpus, say: Say) -> Negativ
     if (folder / "coverage.json").exists():
         return load_table(folder, corpus.distinct) if looked_up else None
     encode = lsa_encoder(corpus.distinct, seed=recipe.seed) if settings.encoder == "lsa" else hf_encoder(settings.encoder)
-    embeddings = embed_distinct(corpus.distinct, encode)
+    embeddings = embed_distinct(corpus.distinct, encode, progress=now_and_then(say, "negatives: {} of {} reports embedded"))
     table = build_table(
         embeddings,
         strategy="random" if settings.strategy == "in_batch" else settings.strategy,
@@ -145,6 +146,7 @@ def negatives_of(run: Path, recipe: Recipe, corpus: Corpus, say: Say) -> Negativ
         band=settings.band if settings.strategy == "band" else None,
         seed=recipe.seed,
         counts=np.bincount(corpus.group, minlength=len(corpus.distinct)) if settings.strategy != "farthest" else None,
+        progress=now_and_then(say, "negatives: those of {} of {} reports chosen"),
     )
     if looked_up:
         save_table(table, folder, corpus.distinct)
@@ -158,6 +160,19 @@ def negatives_of(run: Path, recipe: Recipe, corpus: Corpus, say: Say) -> Negativ
         f"{covered.reachable:.0%} can; told from true ones without the ECG in {guessed.accuracy:.0%} of cases (50 % is honest)"
     )
     return table if looked_up else None
+
+
+def now_and_then(say: Say, words: str, seconds: float = 30.0) -> Callable[[int, int], None]:
+    """Progress (done, total) told in these words, at most once in so many seconds: what is quick says nothing."""
+    last = time.monotonic()
+
+    def tell(done: int, total: int) -> None:
+        nonlocal last
+        if time.monotonic() - last >= seconds:
+            last = time.monotonic()
+            say(words.format(done, total))
+
+    return tell
 
 
 def phrases_of_run(run: Path, recipe: Recipe, corpus: Corpus, say: Say) -> PhraseBook | None:
