@@ -7,8 +7,10 @@ from typing import Any
 
 import yaml
 
-from cmelt.study.cells import Plan, plan_study
-from cmelt.study.settings import Study, load_study
+from cmelt.study.cells import Cell, Plan, plan_study
+from cmelt.study.scheduling import jobs_of
+from cmelt.study.settings import Selection, Study, load_study
+from cmelt.study.worker import Job, work
 from tiny_runs import tiny_recipe_file
 
 TASK = {
@@ -18,6 +20,14 @@ TASK = {
         "any": {"labels": ["any"], "prompts": ["abnormal ecg"], "negative_prompts": ["normal ecg"]},
     },
 }
+
+
+#: Of the study in `tests/study/conftest.py`.
+EVALUATE = [
+    {"kind": "zero-shot", "store": "store", "tasks": ["simulated"]},
+    {"kind": "probe", "store": "store", "tasks": ["simulated"], "fractions": [0.5, 1.0], "draws": 2},
+    {"kind": "retrieval", "store": "store"},
+]
 
 
 def content(**changes: Any) -> dict[str, Any]:
@@ -56,3 +66,15 @@ def tiny_study(folder: Path, **changes: Any) -> Study:
 def tiny_plan(folder: Path, store: Path, **changes: Any) -> Plan:
     """The same, resolved against the folder of a store."""
     return plan_study(tiny_study(folder, **changes), store.parent, folder)
+
+
+def made(plan: Plan, out: Path, start: str) -> tuple[Job, list[dict[str, Any]]]:
+    """A cell made in this process, with what it told."""
+    events: list[dict[str, Any]] = []
+    job = next(job for job in jobs_of(plan, out, Selection()) if job.cell.name.startswith(start))
+    assert work(job, events.append) == 0, events
+    return job, events
+
+
+def folder_of(out: Path, cell: Cell) -> Path:
+    return out / "cells" / cell.name

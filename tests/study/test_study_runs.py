@@ -24,7 +24,7 @@ from cmelt.evaluation.protocol import Protocol
 from cmelt.evaluation.tasks import load_task
 from cmelt.store import open_store
 from cmelt.study import outcomes
-from cmelt.study.cells import Cell, Plan
+from cmelt.study.cells import Plan
 from cmelt.study.evaluations import measure
 from cmelt.study.folders import EVALUATIONS
 from cmelt.study.making import make_model
@@ -36,40 +36,10 @@ from cmelt.study.subject import Subject
 from cmelt.study.worker import Job, work
 from running import cmelt
 from tiny_runs import Notes, losses_of, weights_of
-from tiny_studies import study_file, tiny_plan
-
-EVALUATE = [
-    {"kind": "zero-shot", "store": "store", "tasks": ["simulated"]},
-    {"kind": "probe", "store": "store", "tasks": ["simulated"], "fractions": [0.5, 1.0], "draws": 2},
-    {"kind": "retrieval", "store": "store"},
-]
-
+from tiny_studies import EVALUATE, folder_of, made, study_file, tiny_plan
 
 #: A stage may be trained for other things than the one before: what only one of them has stays its own.
 PHRASES = ["objectives.phrases=1", "objectives.phrase.least=2"]
-
-
-def made(plan: Plan, out: Path, start: str) -> tuple[Job, list[dict[str, Any]]]:
-    """A cell made in this process, with what it told."""
-    events: list[dict[str, Any]] = []
-    job = next(job for job in jobs_of(plan, out, Selection()) if job.cell.name.startswith(start))
-    assert work(job, events.append) == 0, events
-    return job, events
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory, tiny_store: Path) -> tuple[Plan, Path]:
-    """A plan, and its two cells made: a model, and the same with fresh weights."""
-    folder = tmp_path_factory.mktemp("study")
-    models = {"ours": {"recipe": "tiny.yaml"}, "random": {"kind": "random", "recipe": "tiny.yaml"}}
-    plan = tiny_plan(folder, tiny_store, models=models, cells=[{"models": ["ours"], "data": ["all"]}], evaluate=EVALUATE)
-    for start in ("ours", "random"):
-        made(plan, folder / "out", start)
-    return plan, folder / "out"
-
-
-def folder_of(out: Path, cell: Cell) -> Path:
-    return out / "cells" / cell.name
 
 
 def test_zero_shot_and_probes_are_those_of_cmelt_evaluate(world: tuple[Plan, Path], tiny_store: Path) -> None:
