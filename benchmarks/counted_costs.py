@@ -46,12 +46,12 @@ class PartCounter(TorchDispatchMode):
     pass, and the numbers that a part has made are noted as it is entered and left.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, parts: Mapping[str, Sequence[str]] = PARTS) -> None:
         super().__init__()
         self.counted: defaultdict[str, Counted] = defaultdict(Counted)
         self._open: list[str] = []
         self._made: list[tuple[int, str]] = [(0, OUTSIDE)]
-        self._hooks = [hook for part, names in PARTS.items() for name in names for hook in self._watch(model, name, part)]
+        self._hooks = [hook for part, names in parts.items() for name in names for hook in self._watch(model, name, part)]
 
     def __exit__(self, *fault: Any) -> None:
         super().__exit__(*fault)
@@ -131,13 +131,13 @@ def count_step(recipe: Any, size: int, text_tokens: int) -> dict[str, Counted]:
     from cmelt.objectives.total import total_loss
     from synthetic_pairs import synthetic_batch
 
-    # Weights are all zeros: what is counted does not depend on them, and drawing 321 million takes seconds.
+    # Weights are all the same: what is counted does not depend on them, and drawing 321 million takes seconds.
     with torch.device("meta"):
         model = CMeltModel(CMeltConfig.of(recipe.model, recipe.objectives)).to(torch.bfloat16)
     model = model.to_empty(device="cpu").train()
     with torch.no_grad():
         for tensor in (*model.parameters(), *model.buffers()):
-            tensor.zero_()
+            tensor.fill_(0.01)
     batch = synthetic_batch(recipe, size, text_tokens)
     views, truth = batch.views(recipe.model.ecg.samples_per_token)
     views = views._replace(ecg=views.ecg.to(torch.bfloat16))
