@@ -166,18 +166,28 @@ def test_a_tokenizer_that_was_named_is_had_and_fits_or_is_an_error(checkpoint, t
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("at_hand", [True, False])
-def test_flan_t5_s_tokenizer_is_taken_where_the_vocabulary_is_its_and_it_can_be_had(monkeypatch, at_hand):
+def test_flan_t5_s_tokenizer_is_taken_where_the_vocabulary_is_its_and_it_can_be_had(monkeypatch):
+    asked = []
+
     def load(name: str) -> object:
-        assert name == "google/flan-t5-base"
-        if not at_hand:
+        asked.append(name)
+        if len(asked) == 2:
             raise ConfigError(name, "no tokenizer can be loaded from it (OSError)", "be online once")
         return range(32100)
 
     monkeypatch.setattr(dbeta_folder, "load_tokenizer", load)
+    monkeypatch.setattr(dbeta_folder, "_to_be_had", lambda _: True)
+    assert dbeta_folder._tokenizer(None, 32128) == (range(32100), "")
     found, lacking = dbeta_folder._tokenizer(None, 32128)
-    assert (found == range(32100), bool(lacking)) == (at_hand, not at_hand)
-    assert at_hand or "no tokenizer can be loaded" in lacking
+    assert found is None and "no tokenizer can be loaded" in lacking
+    monkeypatch.setattr(dbeta_folder, "_to_be_had", lambda _: False)
+    found, lacking = dbeta_folder._tokenizer(None, 32128)
+    assert found is None and "the hub does not answer" in lacking
+    assert asked == ["google/flan-t5-base"] * 2
+
+
+def test_without_a_network_nothing_waits_for_the_hub():
+    assert not dbeta_folder._to_be_had("google/no-such-tokenizer-kept-here")  # tests run offline
 
 
 def test_a_folder_that_exists_is_left_alone(checkpoint, tmp_path):

@@ -67,7 +67,7 @@ class Batches:
         clean_needed = recipe.masking.contrast_view == "clean" and recipe.objectives.weights.keys() & CONTRASTIVE
         clean = self._texts(own, step) if clean_needed else None
         rows, measured = self.corpus.rows[chosen], self.corpus.measured[chosen]
-        seen_tokens = recipe.seen_samples // recipe.model.ecg.samples_per_token
+        seen_tokens = recipe.model.ecg.tokens_in(recipe.seen_samples)
         batch = Batch(
             shown=self._shown(rows, measured, step, ""),
             measured=torch.from_numpy(measured),

@@ -72,6 +72,8 @@ def _tokenizer(named: str | Path | None, vocabulary: int) -> tuple[PreTrainedTok
     """The tokenizer, or None and why there is none; one that was asked for is had or is an error."""
     if named is None and vocabulary != DbetaSizes().vocab_size:
         return None, f"the vocabulary has {vocabulary} pieces, which is not Flan-T5's: name a tokenizer that fits"
+    if named is None and not _to_be_had(TOKENIZER):
+        return None, f"{TOKENIZER} is not on this machine, and the hub does not answer"
     try:
         found = load_tokenizer(named or TOKENIZER)
     except ConfigError as fault:
@@ -82,6 +84,19 @@ def _tokenizer(named: str | Path | None, vocabulary: int) -> tuple[PreTrainedTok
         excess = f"has {len(found)} pieces, the weights know {vocabulary}"
         raise ConfigError(str(named or TOKENIZER), excess, "name the tokenizer that the weights were trained with")
     return found, ""
+
+
+def _to_be_had(name: str) -> bool:
+    """Whether a copy is kept here, or the hub answers: transformers would ask a hub that does not for a minute, and loudly."""
+    from huggingface_hub import model_info, try_to_load_from_cache
+
+    if isinstance(try_to_load_from_cache(name, "tokenizer_config.json"), str):
+        return True
+    try:
+        model_info(name, timeout=5.0)
+    except Exception:  # of the library's own, of its HTTP client's, of the system's
+        return False
+    return True
 
 
 def _card(name: str, leads: tuple[str, ...], tokenizer: str | None) -> str:
