@@ -5,8 +5,8 @@ Run: python benchmarks/gpu.py [--text-tokens 64] [--batch 128] [--reports 180000
 bfloat16 autocast over float32 weights, the model compiled, pairs made up (`synthetic_pairs.py`), int16 signals sent to the GPU
 and scaled there in every step; loading is measured by `loading.py`. The share of the limit is told twice: with the operations
 that the authors' release needs for a record (146.7 GFLOP), by which implementations are compared, and with those that ours
-computes. Without a GPU every line of this runs on the CPU at tiny sizes, so that it is known to run; those figures mean nothing and
-none is told.
+computes. Without a GPU every line of this runs on the CPU at tiny sizes, so that it is known to run; those figures mean nothing
+and none is told.
 """
 
 from __future__ import annotations

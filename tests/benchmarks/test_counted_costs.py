@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
-from counted_costs import OUTSIDE, PartCounter, count_step
-from gpu import tiny
-from model_costs import Work, costs
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from cmelt.config import load_recipe
+from counted_costs import OUTSIDE, PartCounter, count_step
+from gpu import tiny
+from model_costs import Work, costs
 
 
 @pytest.mark.parametrize(("size", "tokens"), [(1, 16), (3, 24)])

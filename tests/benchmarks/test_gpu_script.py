@@ -7,14 +7,14 @@ import subprocess
 import sys
 from types import SimpleNamespace
 
-import gpu
 import pytest
 import torch
-from run_all import HERE
-from step_profile import REST, kind_of, parts_named, profiled, seconds_by_kind, seconds_by_part
 from torch import nn
 
+import gpu
 from cmelt.config import load_recipe
+from run_all import HERE
+from step_profile import REST, kind_of, parts_named, profiled, seconds_by_kind, seconds_by_part
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from model_costs import RELEASE, RELEASE_TOTAL, Cost, Product, Work, costs, gflop_a_record, products, seconds_at_best
 
 from cmelt.config import load_recipe
+from model_costs import RELEASE, RELEASE_TOTAL, Cost, Product, Work, costs, gflop_a_record, products, seconds_at_best
 
 PAPER = load_recipe("paper").model
 
