@@ -44,9 +44,10 @@ class TransformerLayer(nn.Module):
         self.feed_forward_norm = nn.LayerNorm(settings.width)
         self.dropout = Dropout(settings.dropout)
 
-    def forward(self, states: Tensor) -> Tensor:
-        """[B, N, D] → [B, N, D]."""
-        states = self.attention_norm(states + self.dropout(self.attention(states)))
+    def forward(self, states: Tensor, wanted: int | None = None) -> Tensor:
+        """[B, N, D] → [B, N, D], or of the first `wanted` states alone, which look at all of them."""
+        own = states[:, :wanted]
+        states = self.attention_norm(own + self.dropout(self.attention(own, states)))
         inner = self.contract(F.gelu(self.expand(states)))
         return self.feed_forward_norm(states + self.dropout(inner))
 
@@ -75,18 +76,21 @@ class EcgEncoder(nn.Module):
         with torch.no_grad():
             nn.init.uniform_(self.class_token)
 
-    def forward(self, ecg: Tensor, kept: Tensor | None = None) -> Tensor:
+    def forward(self, ecg: Tensor, kept: Tensor | None = None, *, class_alone: bool = False) -> Tensor:
         """Encode ecg [B, L, T] (millivolts).
 
         kept: [B, K] indices of the tokens that are not masked, or None to keep all P.
+        class_alone: the last layer computes nothing but the class token, and [B, 1, D] is returned.
         Returns [B, 1 + K, D], the class token first.
         """
         tokens = self.tokenise(ecg, kept)  # [B, K, D]
         first = self.class_token.expand(tokens.shape[0], 1, -1)
         states = self.dropout(self.norm(torch.cat([first, tokens], dim=1)))
-        for layer in self.layers:
+        for number, layer in enumerate(self.layers, start=1):
+            if class_alone and number == len(self.layers):
+                return layer(states, 1)
             states = frugally(layer, states, everything=self.gradient_checkpointing)
-        return states
+        return states[:, :1] if class_alone else states
 
     def tokenise(self, ecg: Tensor, kept: Tensor | None = None) -> Tensor:
         """ecg [B, L, T] → the kept tokens with positions [B, K, D], masked ones blotted out where the settings say."""

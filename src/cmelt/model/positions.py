@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import math
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cmelt.model.linear import linear
+
+
+class _Spectrum(NamedTuple):
+    """A kernel's spectrum [frequencies, groups, out, in], and the waves that it is told in [frequencies, period] each."""
+
+    cosine: Tensor
+    sine: Tensor
+    real: Tensor
+    imaginary: Tensor
 
 
 class PositionalConvolution(nn.Module):
@@ -24,6 +34,7 @@ class PositionalConvolution(nn.Module):
         self.magnitude = nn.Parameter(torch.empty(1, 1, kernel))
         self.direction = nn.Parameter(torch.empty(width, width // groups, kernel))
         self.bias = nn.Parameter(torch.empty(width))
+        self._kept: tuple[tuple[Any, ...], _Spectrum] | None = None
 
     def reset_parameters(self) -> None:
         """Draw the direction as wav2vec 2.0 does, and the magnitude such that the product equals the draw."""
@@ -44,13 +55,7 @@ class PositionalConvolution(nn.Module):
     def _convolved(self, tokens: Tensor, places: Tensor, length: int) -> Tensor:
         # So long that what the kernel reaches over either end meets zeros and not the other end.
         period = length + self.kernel // 2
-        cosine, sine = _waves(period, self.direction)  # [frequencies, period] each
-        weight = self.direction * (self.magnitude / self._norm())
-        # A tap reaches as far ahead as its number tells, from half a kernel behind on.
-        ahead = (torch.arange(self.kernel, device=places.device) - self.kernel // 2) % period
-        taps = weight.reshape(-1, self.kernel)
-        real = self._by_group(linear(cosine[:, ahead], taps))  # [frequencies, groups, out, in]
-        imaginary = self._by_group(linear(sine[:, ahead], taps))
+        cosine, sine, real, imaginary = self._spectrum(period)
         at = places.expand(tokens.shape[0], -1)
         of_cosine, of_sine = cosine.T[at], sine.T[at]  # [B, K, frequencies]
         seen = self._grouped(of_cosine.transpose(1, 2) @ tokens), self._grouped(of_sine.transpose(1, 2) @ tokens)
@@ -59,6 +64,24 @@ class PositionalConvolution(nn.Module):
         odd = seen[1] @ real.mT - seen[0] @ imaginary.mT
         weights = _shares(period, tokens)
         return (of_cosine * weights) @ self._ungrouped(even) + (of_sine * weights) @ self._ungrouped(odd)
+
+    def _spectrum(self, period: int) -> _Spectrum:
+        """The kernel's spectrum: as dear as convolving twenty records, hence kept as long as nobody learns."""
+        if self.training or torch.is_grad_enabled() or torch.compiler.is_compiling():
+            return self._fresh_spectrum(period)
+        weights = (self.direction, self.magnitude)
+        made_of = (period, *((id(one), one._version, one.data_ptr(), one.dtype, one.device) for one in weights))
+        if self._kept is None or self._kept[0] != made_of:
+            self._kept = made_of, self._fresh_spectrum(period)
+        return self._kept[1]
+
+    def _fresh_spectrum(self, period: int) -> _Spectrum:
+        cosine, sine = _waves(period, self.direction)
+        taps = (self.direction * (self.magnitude / self._norm())).reshape(-1, self.kernel)
+        # A tap reaches as far ahead as its number tells, from half a kernel behind on.
+        ahead = (torch.arange(self.kernel, device=taps.device) - self.kernel // 2) % period
+        real, imaginary = (self._by_group(linear(waves[:, ahead], taps)) for waves in (cosine, sine))
+        return _Spectrum(cosine, sine, real, imaginary)
 
     def _by_group(self, spectrum: Tensor) -> Tensor:
         """[frequencies, out of all groups × in] → [frequencies, groups, out, in]."""

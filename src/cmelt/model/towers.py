@@ -50,7 +50,8 @@ class Towers(nn.Module):
 
     def embed_ecg(self, ecg: Tensor) -> Tensor:
         """ecg [B, L, T] millivolts → embeddings [B, D], nothing masked, not normalised."""
-        return self.ecg_pooler(self.encode_ecg(ecg))
+        states = self.ecg_encoder(ecg, class_alone=self.ecg_pooler.pooling == "first")
+        return self.ecg_pooler(self.ecg_projection(states))
 
     def embed_text(self, tokens: Tensor, mask: Tensor) -> Tensor:
         """Word pieces [B, S] with mask [B, S] → embeddings [B, D], not normalised."""
