@@ -10,7 +10,8 @@ import pytest
 
 from cmelt.errors import ConfigError, StoreError
 from cmelt.index import build, build_index, facts, open_index, vectors
-from cmelt.index.facts import cells_for
+from cmelt.index.facts import Effort, cells_for
+from cmelt.index.tuning import SampleQueries
 from cmelt.index.vectors import exact_search, open_vectors, write_vectors
 
 
@@ -90,6 +91,24 @@ def test_the_effort_rises_with_the_recall_that_is_wanted(tmp_path: Path) -> None
     for one in found:
         assert one.recall.reached >= one.recall.target - 0.02
         assert (one.recall.asked, one.recall.queries) == ("rows of the index", 128)
+
+
+@pytest.mark.parametrize("candidates", [11, 40])
+def test_recall_is_that_of_a_slow_count_and_no_row_is_its_own_neighbour(candidates: int, tmp_path: Path) -> None:
+    given = noise(1200, 20)
+    index = build_index(given, tmp_path / "index", kind="codes")
+    own = np.arange(0, 1200, 50)
+    sample = SampleQueries(index._vectors, index._vectors.take(own), own)
+    unit = given.astype(np.float64) / np.linalg.norm(given, axis=1, keepdims=True)
+    slow = []
+    for row in own:
+        similar = unit @ unit[row]
+        others = [other for other in np.argsort(-similar) if other != row][:10]
+        offered = index._codes.candidates(index._vectors.take(np.array([row])), Effort(1, candidates))[0]
+        found = sorted((other for other in offered if other != row), key=lambda other: -similar[other])[:10]
+        slow.append(len(set(found) & set(others)) / 10)
+    np.testing.assert_allclose(sample.recall(index._codes, Effort(1, candidates)), slow, atol=1e-12)
+    assert 0 < np.mean(slow) < 1
 
 
 def test_queries_from_elsewhere_ask_for_an_effort_of_their_own(tmp_path: Path) -> None:

@@ -143,6 +143,18 @@ def test_a_query_whose_cells_hold_too_few_looks_further(indexes: dict, queries: 
     assert recall(rows[short], cosines[short]) > 0.999  # two that agree to 2e-5 may change places
 
 
+def test_among_rows_all_cells_are_read(indexes: dict, queries: np.ndarray, cosines: np.ndarray) -> None:
+    from cmelt.index.codes import coded_search
+    from cmelt.index.facts import Effort
+
+    index, among = indexes["cells"], np.arange(0, ROWS, 2)
+    asked = (queries / np.linalg.norm(queries, axis=1, keepdims=True)).astype(np.float32)
+    nearest_cell, _ = coded_search(index._codes, index._vectors, asked, 10, Effort(1, 200))
+    assert recall(nearest_cell, cosines) < 0.9  # or this test would show nothing
+    rows, _ = coded_search(index._codes, index._vectors, asked, 10, Effort(1, 200), among)
+    assert recall(rows, cosines, among) > 0.95
+
+
 def test_many_queries_are_answered_as_few_are(indexes: dict, queries: np.ndarray) -> None:
     for kind in KINDS:
         few, many = indexes[kind].search(queries, 3), indexes[kind].search(np.tile(queries, (15, 1)), 3)
