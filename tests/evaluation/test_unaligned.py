@@ -95,6 +95,7 @@ def test_the_command_says_what_it_leaves_out_and_refuses_what_would_be_nothing_e
     assert "mine, probe 100 %" in done.stdout
     assert "mine, zero-shot" not in done.stdout
     for option in ("--no-probe", "--retrieval"):
-        refused = invoke(*asked, option).exception
-        assert isinstance(refused, ConfigError), option
-        assert "never learned to compare" in str(refused)
+        refused = invoke(*asked, option)
+        assert isinstance(refused.exception, ConfigError), option
+        assert "never learned to compare" in str(refused.exception)
+        assert "embedding" not in refused.stderr  # before any work

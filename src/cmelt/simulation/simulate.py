@@ -82,7 +82,7 @@ def simulate(
     pulses, qt = heartbeat(heart, beats, normal, early, rng)
     recorder = _Recorder(whence, rate, round(rate * seconds), noise)
     measured = _measured(beats, normal, qt, seconds)
-    labelled = [EXTENDED[name] for name in EXTENDED if name in with_implied((c.name for c in held), EXTENDED)]
+    labelled = _labelled(held)
     covered = frozenset({"atrial-flutter"} if any("atrial-flutter" in c.implies for c in held) else ())
     findings = LeadFindings() if language == "en" else lead_findings(normal, heart)
     words = np.random.default_rng([seed, _WORDS])
@@ -115,6 +115,12 @@ def _check(seed: int, patient: int | None, rate: float, seconds: float, noise: f
 def _language(seed: int, languages: tuple[str, ...]) -> str:
     """The language of this record's report: a draw of its own, so that whatever else is drawn stays the same."""
     return languages[int(np.random.default_rng([seed, _LANGUAGE]).integers(len(languages)))]
+
+
+def _labelled(held: Sequence[Condition]) -> list[Condition]:
+    """The conditions that the record is labelled with: those held, and what they imply."""
+    names = with_implied((c.name for c in held), EXTENDED)
+    return [condition for name, condition in EXTENDED.items() if name in names]
 
 
 def _pick(rng: Generator, options: list[Condition], counts: Sequence[float], held: list[Condition], domain: Domain) -> None:

@@ -28,13 +28,6 @@ from cmelt.simulation.wave import wave
 Change = Callable[[Heart, Generator], Heart]
 
 
-def scar(wall: Wall, lost: float, t_lost: float) -> Wall:
-    """The wall with other shares of what a scar takes from QRS and from T."""
-    pulses = tuple((at, width, (lost * x, lost * y, lost * z)) for at, width, (x, y, z) in wall.lost)
-    x, y, z = wall.t_lost
-    return replace(wall, lost=pulses, t_lost=(t_lost * x, t_lost * y, t_lost * z))
-
-
 #: R is lost below as well as Q gained: a third, later pulse.
 _INFERIOR = replace(INFERIOR, lost=(*INFERIOR.lost, (46, 11, (0.0, -0.30, 0.0))))
 
@@ -51,7 +44,7 @@ def scarred(walls: tuple[Wall, ...], heart: Heart, rng: Generator) -> Heart:
         if wall is _INFERIOR:  # what is left points less down, so that a smaller Q shows
             lost *= 0.65
             heart = replace(heart, qrs=heart.qrs.scaled((0.9, float(rng.uniform(0.2, 0.6)), 1.0)))
-        heart = old(scar(wall, lost, float(rng.uniform(0.0, 0.6) ** 1.5)), heart, rng)
+        heart = old(wall.lessened(lost, float(rng.uniform(0.0, 0.6) ** 1.5)), heart, rng)
     return replace(heart, t_vector=float(rng.uniform(0.5, 0.95)) * heart.t_vector)
 
 

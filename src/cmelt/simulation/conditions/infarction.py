@@ -36,6 +36,12 @@ class Wall:
     leads: str
     opposite: str
 
+    def lessened(self, qrs: float, t: float) -> Wall:
+        """The wall with these shares of what its scar takes from QRS and from T."""
+        lost = tuple((at, width, (qrs * x, qrs * y, qrs * z)) for at, width, (x, y, z) in self.lost)
+        x, y, z = self.t_lost
+        return replace(self, lost=lost, t_lost=(t * x, t * y, t * z))
+
 
 ANTERIOR = Wall(
     "anterior",

@@ -80,14 +80,8 @@ def inverted(region: Region, heart: Heart, rng: Generator) -> Heart:
 
 def of_two_walls(first: Wall, second: Wall, share: float, heart: Heart, rng: Generator) -> Heart:
     """Q waves and T changes of both walls, each smaller than alone."""
-    return partly(second, share, partly(first, share, heart, rng), rng)
-
-
-def partly(wall: Wall, share: float, heart: Heart, rng: Generator) -> Heart:
-    """As `old`, with `share` of what is lost."""
-    lost = tuple((at, width, tuple(share * part for part in vector)) for at, width, vector in wall.lost)
-    t_lost = tuple(share * part for part in wall.t_lost)
-    return old(replace(wall, lost=lost, t_lost=t_lost), heart, rng)  # type: ignore[arg-type]
+    heart = old(first.lessened(share, share), heart, rng)
+    return old(second.lessened(share, share), heart, rng)
 
 
 def posterior(heart: Heart, rng: Generator) -> Heart:
