@@ -74,7 +74,7 @@ def main() -> None:
     figures = measured(recipe, chosen, device)
     if device.type == "cpu":
         why = f"no GPU here; all {len(figures)} figures were rehearsed on the CPU at tiny sizes, where they mean nothing"
-        names = "; ".join(figure.what for figure in figures)
+        names = "; ".join(dict.fromkeys(figure.what.split(",")[0].split(":")[0] for figure in figures))
         tell([], chosen.json, [why, f"not measured: {names}"])
         return
     tell(figures, chosen.json)
@@ -210,6 +210,7 @@ def fits(trainer: Trainer, size: int, text_tokens: int) -> bool:
     """Whether a step of `size` pairs fits into the memory."""
     import torch
 
+    torch.compiler.reset()  # or a second size would be compiled for sizes of any kind, which is slower
     try:
         trainer.step(batch_of(trainer, size, text_tokens))
     except torch.OutOfMemoryError:

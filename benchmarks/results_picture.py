@@ -14,8 +14,8 @@ from results_page import Kept, number
 #: Of middling lightness: they are read on white and on black alike.
 _INK, _REACHED, _MISSED = "#808890", "#1f9e89", "#e0533d"
 _ROW, _TOP = 0.27, 1.1
-#: Margins beyond these are drawn at the edge: a figure 10,000 times better than asked would press the others together.
-_MOST = 1000.0
+#: Margins beyond these are drawn at the edge: a figure 1,000 times better than asked would press the others together.
+_MOST = 100.0
 
 
 @dataclass(frozen=True)
@@ -82,10 +82,10 @@ def _draw(axes: Any, marks: Sequence[Mark]) -> None:
     axes.set_ylim(max(1, len(marks)) - 0.4, -0.6)
     axes.set_yticks(range(len(marks)), [mark.label for mark in marks])
     axes.tick_params(axis="y", length=0, labelcolor=_INK)
-    ticks = [tick for tick in (0.01, 0.1, 0.2, 0.5, 1, 2, 5, 10, 100, 1000) if axes.get_xlim()[0] <= tick <= axes.get_xlim()[1]]
+    ticks = [tick for tick in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100) if axes.get_xlim()[0] <= tick <= axes.get_xlim()[1]]
     axes.set_xticks(ticks, [f"{tick:g}×" for tick in ticks], minor=False)
     axes.set_xticks([], minor=True)
-    axes.set_xlabel("times better than the target (1× just reaches it; a cross has missed it; bars: lowest to highest round)")
+    axes.set_xlabel("times better than the target; ✕ missed; bars: all rounds")
     axes.grid(axis="x", color=_INK, linewidth=0.4, alpha=0.35)
     axes.spines[["top", "left", "right"]].set_visible(False)
 

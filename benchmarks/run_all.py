@@ -98,6 +98,8 @@ def _failure(command: Sequence[str], limit: float) -> str:
     """Run the command, its output going where ours goes; how it failed, or nothing. Its own processes end with it."""
     # One thread each, as figures a core are told; a script that uses more sets the number itself.
     environment = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", **os.environ}
+    # What is measured is the package beside these scripts, installed or not.
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(HERE.parent / "src"), os.environ.get("PYTHONPATH"))))
     process = subprocess.Popen(command, env=environment, start_new_session=True)
     try:
         code = process.wait(limit)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -97,7 +98,8 @@ def test_the_whole_script_runs_without_a_gpu_and_tells_no_figure(tmp_path):
     if torch.cuda.is_available():
         pytest.skip("there is a GPU: the script measures")
     told = tmp_path / "told.json"
-    subprocess.run([sys.executable, str(HERE / "gpu.py"), "--json", str(told)], check=True, timeout=900)
+    environment = {**os.environ, "PYTHONPATH": str(HERE.parent / "src")}
+    subprocess.run([sys.executable, str(HERE / "gpu.py"), "--json", str(told)], env=environment, check=True, timeout=900)
     content = json.loads(told.read_text())
     assert content["figures"] == []
     skipped = " ".join(content["skipped"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ import pytest
 from measuring import Figure, tell
 from run_all import HERE, SCRIPTS, Script, kept_results, run_all, write
 
+SOURCE = HERE.parent / "src"
 TINY = """
 import argparse, pathlib, sys
 sys.path.append({here!r})
@@ -147,9 +149,8 @@ def test_every_script_is_in_the_list_once():
 
 @pytest.mark.parametrize("name", sorted(scripts_there()))
 def test_every_script_answers_help_and_takes_json(name):
-    ended = subprocess.run(
-        [sys.executable, str(HERE / f"{name}.py"), "--help"], capture_output=True, text=True, check=False, timeout=120
-    )
+    command, environment = [sys.executable, str(HERE / f"{name}.py"), "--help"], {**os.environ, "PYTHONPATH": str(SOURCE)}
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
     assert ended.returncode == 0, ended.stderr
     assert name == "run_all" or "--json" in ended.stdout
     takes_release = {script.name for script in SCRIPTS if script.release}
