@@ -82,7 +82,11 @@ def _draw(axes: Any, marks: Sequence[Mark]) -> None:
     axes.set_ylim(max(1, len(marks)) - 0.4, -0.6)
     axes.set_yticks(range(len(marks)), [mark.label for mark in marks])
     axes.tick_params(axis="y", length=0, labelcolor=_INK)
-    ticks = [tick for tick in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100) if axes.get_xlim()[0] <= tick <= axes.get_xlim()[1]]
+    ticks = [
+        tick
+        for tick in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
+        if axes.get_xlim()[0] <= tick <= axes.get_xlim()[1]
+    ]
     axes.set_xticks(ticks, [f"{tick:g}×" for tick in ticks], minor=False)
     axes.set_xticks([], minor=True)
     axes.set_xlabel("times better than the target; ✕ missed; bars: all rounds")
