@@ -11,7 +11,9 @@ from cmelt.cli.console import numbers_of, print_json, say, stages, words_of
 from cmelt.errors import StoreError
 
 if TYPE_CHECKING:
+    from cmelt.evaluation.embedder import Embedder
     from cmelt.evaluation.further import Further
+    from cmelt.evaluation.protocol import Protocol
     from cmelt.evaluation.results import Results
     from cmelt.evaluation.tasks import Task
     from cmelt.store import Store
@@ -52,7 +54,6 @@ def evaluate(
     cmelt evaluate runs/small --data ptbxl100 --task ptbxl-super
     """
     from cmelt.checkpoints import load_embedder
-    from cmelt.evaluation.embedder import check_aligned
     from cmelt.evaluation.evaluate import evaluate_tasks
     from cmelt.evaluation.further import Asked, measure_further
     from cmelt.evaluation.protocol import Protocol
@@ -68,23 +69,26 @@ def evaluate(
     tasks = _tasks(task, store)
     asked = Asked(retrieval, identification, open_store(shift_to) if shift_to else None, shift_part)
     embedder, control = load_embedder(run), load_embedder(run, random=True, seed=seed)
-    if retrieval:
-        check_aligned(embedder, "--retrieval")  # before the tasks, which take their time
-    if not embedder.aligned and protocol.fractions:
-        say("zero-shot is left out: the model has never learned to compare ECGs with texts; linear probes are measured")
+    _check_aligned(embedder, protocol, retrieval)
     with stages() as progress:
         results = evaluate_tasks(embedder, control, store, tasks, protocol, progress)
         further = measure_further(embedder, control, store, protocol, asked, progress)
-    log, shown = Path(run) / "metrics.jsonl", store if examples else None
-    report = write_report(results, folder, further=further, loss_log=log, store=shown)
-    if as_json:
-        from cmelt.evaluation.results import envelope
-
-        print_json(envelope(results) | further.to_json())
-    else:
-        print_figures(results)
-        print_further(further)
+    log = Path(run) / "metrics.jsonl"
+    report = write_report(results, folder, further=further, loss_log=log, store=store if examples else None)
+    _print_found(results, further, as_json)
     say(f"report: {report}")
+
+
+def _check_aligned(embedder: Embedder, protocol: Protocol, retrieval: bool) -> None:
+    """Before anything is computed: refuse what would be chance, or say what is left out."""
+    from cmelt.evaluation.embedder import check_aligned
+
+    if retrieval:
+        check_aligned(embedder, "--retrieval")
+    if not protocol.fractions:
+        check_aligned(embedder, "zero-shot")
+    if not embedder.aligned:
+        say("zero-shot is left out: the model has never learned to compare ECGs with texts; linear probes are measured")
 
 
 def _default_folder(run: str) -> Path:
@@ -102,6 +106,16 @@ def _tasks(names: list[str] | None, store: Store) -> list[Task]:
         fault = "none of its labels belongs to a bundled task"
         raise StoreError(store.path, fault, f"give a task file with --task (bundled: {', '.join(bundled_tasks())})")
     return tasks
+
+
+def _print_found(results: list[Results], further: Further, as_json: bool) -> None:
+    if as_json:
+        from cmelt.evaluation.results import envelope
+
+        print_json(envelope(results) | further.to_json())
+    else:
+        print_figures(results)
+        print_further(further)
 
 
 def print_figures(results: list[Results]) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from cmelt.errors import SourceError
 from cmelt.evaluation.metrics import Figure
+from cmelt.pages import markdown_table
 from cmelt.sources.about import about_of
 from cmelt.training.card import WARNING, facts_table
 
@@ -93,7 +94,7 @@ def _overview(results: Sequence[Result]) -> str:
         for way, comparison in _ways(result):
             cells = [_figure(comparison[side]["macro_auroc"]) for side in ("model", "random")]
             rows.append([f"{result['name']}, {way}", records, *cells, _figure(comparison["gain"], signed=True)])
-    return _table(["macro AUROC", "measured on", "this model", "random weights", "gain"], rows)
+    return markdown_table(["macro AUROC", "measured on", "this model", "random weights", "gain"], rows)
 
 
 def _task(result: Result) -> str:
@@ -104,13 +105,13 @@ def _task(result: Result) -> str:
         figures = (shot.get(name, {}).get("auroc"), shot.get(name, {}).get("auprc"), probed.get(name, {}).get("auroc"))
         rows.append([name, str(result["counts"][name]["positives"]), *map(_figure, figures)])
     head = ["class", "positive", "zero-shot AUROC", "zero-shot average precision", "AUROC of a probe on most labels"]
-    parts = [f"### {result['name']}: {result['task']['description']}", *result["notes"], _table(head, rows)]
+    parts = [f"### {result['name']}: {result['task']['description']}", *result["notes"], markdown_table(head, rows)]
     if result["left_out"]:
         parts.append("Without figures: " + "; ".join(f"{name} ({reason})" for name, reason in result["left_out"].items()) + ".")
     groups = [row for way, comparison in _ways(result) for row in _group_rows(way, comparison)]
     if groups:
         head = ["by sex and age", "records", "classes", "macro AUROC", "minus the first group"]
-        parts.append(_table(head, groups))
+        parts.append(markdown_table(head, groups))
     return "\n\n".join(parts)
 
 
@@ -148,8 +149,3 @@ def _figure(figure: Result | None, *, signed: bool = False) -> str:
         return "–"
     value, low, high = (math.nan if figure[key] is None else figure[key] for key in ("value", "low", "high"))
     return Figure(value, low, high).text(signed=signed)
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

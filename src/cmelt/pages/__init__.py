@@ -2,5 +2,6 @@
 
 from cmelt.pages.bars import Bar, bar_chart, histogram
 from cmelt.pages.document import NOTICE, document, facts, table
+from cmelt.pages.markdown import markdown_table
 
-__all__ = ["NOTICE", "Bar", "bar_chart", "document", "facts", "histogram", "table"]
+__all__ = ["NOTICE", "Bar", "bar_chart", "document", "facts", "histogram", "markdown_table", "table"]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cmelt.evaluation.metrics import Figure
+from cmelt.pages import markdown_table
 
 FORMAT, VERSION = "cmelt-study", 1
 #: What a measurement is quoted by first.
@@ -204,9 +205,8 @@ def to_markdown(results: StudyResults) -> str:
         columns = [column for column in results.headlines if column.store == store]
         rows = [row for row in results.rows if any(results.entry(row, column) for column in columns)]
         head = ["", *(f"{column.title} ({column.records})" for column in columns)]
-        lines = [head, ["---", *("---:" for _ in columns)]]
-        lines += [[row.name, *(cell_text(results.entry(row, column)) for column in columns)] for row in rows]
-        blocks.append(f"## {store}\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines))
+        lines = [[row.name, *(cell_text(results.entry(row, column)) for column in columns)] for row in rows]
+        blocks.append(f"## {store}\n\n{markdown_table(head, lines, figures=True)}")
     return "\n\n".join(blocks) + "\n"
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from cmelt import __version__
 from cmelt.batches.corpus import Corpus
 from cmelt.config import Recipe
+from cmelt.pages import markdown_table
 from cmelt.store import AnyStore, JoinedStore
 
 WARNING = "**Research use only, not a medical device.** No figure of this model has been validated for care."
@@ -51,7 +52,7 @@ def sources_of(store: AnyStore) -> list[str]:
 
 def facts_table(facts: Mapping[str, str]) -> str:
     """A table of two columns without a head."""
-    return "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in facts.items())])
+    return markdown_table(("", ""), facts.items())
 
 
 def _stores(store: AnyStore) -> str:

@@ -16,7 +16,7 @@ from cmelt.evaluation.metrics import Figure
 from cmelt.evaluation.report.tables import decision_table, difference, number, share, table
 from cmelt.evaluation.report.writing import check_replaceable, indented
 from cmelt.evaluation.results import Performance
-from cmelt.pages import document
+from cmelt.pages import document, markdown_table
 from cmelt.publishing import published
 
 REPORT, RESULTS, PICTURE, SCORES, CLASSIFIER = "report.html", "results.json", "leads.png", "scores.npz", "classifier"
@@ -165,11 +165,11 @@ def _facts(results: FineTuneResults, given: FineTuned) -> ClassifierFacts:
 def card(results: FineTuneResults, given: FineTuned) -> str:
     """The classifier's README: what it is, what it was measured on, what it is not for."""
     line = results.lines[0]
-    rows = "\n".join(
-        f"| {name} | {results.counts[name].train_positives} | {line.comparison.model.classes[name].auroc.text()} | "
-        f"{'–' if threshold is None else f'{threshold:.3f}'} |"
+    own, counts = line.comparison.model.classes, results.counts
+    rows = [
+        (name, str(counts[name].train_positives), own[name].auroc.text(), "–" if threshold is None else f"{threshold:.3f}")
         for name, threshold in zip(given.classes, given.thresholds, strict=True)
-    )
+    ]
     return f"""# ECG classifier for {results.name}
 
 **Research use only, not a medical device.** No probability of this model may guide the care of a patient.
@@ -182,9 +182,7 @@ not looked at. Output: a probability a class. `cmelt.checkpoints.classifier_fold
 Macro AUROC {line.comparison.model.macro_auroc.text()} on {results.records} records of {results.patients} patients
 ({" and ".join(results.splits)}); the same network from random weights {line.comparison.random.macro_auroc.text()}.
 
-| class | in training | AUROC | threshold |
-|---|---|---|---|
-{rows}
+{markdown_table(("class", "in training", "AUROC", "threshold"), rows)}
 
 Thresholds were chosen on validation records for the highest F1.
 """
