@@ -35,10 +35,15 @@ def test_a_long_call_leaves_nothing_behind_for_the_next(folder):
     np.testing.assert_array_equal(encode(pieces, TEXTS, 500).ids, before)
 
 
-@pytest.mark.parametrize("damage", ["missing", "broken"])
-def test_what_is_no_tokenizer_json_is_refused(tmp_path, folder, damage):
+def test_what_is_no_tokenizer_json_is_refused(tmp_path, folder):
     (tmp_path / "tokenizer_config.json").write_text((folder / "tokenizer_config.json").read_text())
-    if damage == "broken":
-        (tmp_path / "tokenizer.json").write_text("{}")
     with pytest.raises(ConfigError, match=r"tokenizer\.json"):
         read_pieces(tmp_path)
+
+
+def test_a_damaged_one_is_refused_with_the_first_text(tmp_path, folder):
+    (tmp_path / "tokenizer_config.json").write_text((folder / "tokenizer_config.json").read_text())
+    (tmp_path / "tokenizer.json").write_text("{}")
+    pieces = read_pieces(tmp_path)
+    with pytest.raises(ConfigError, match=r"tokenizer\.json"):
+        encode(pieces, TEXTS, 8)

@@ -77,10 +77,12 @@ class PositionalConvolution(nn.Module):
 
     def _fresh_spectrum(self, period: int) -> _Spectrum:
         cosine, sine = _waves(period, self.direction)
-        taps = (self.direction * (self.magnitude / self._norm())).reshape(-1, self.kernel)
         # A tap reaches as far ahead as its number tells, from half a kernel behind on.
-        ahead = (torch.arange(self.kernel, device=taps.device) - self.kernel // 2) % period
-        real, imaginary = (self._by_group(linear(waves[:, ahead], taps)) for waves in (cosine, sine))
+        ahead = (torch.arange(self.kernel, device=cosine.device) - self.kernel // 2) % period
+        # A tap's size goes with its wave, which is much smaller than all of its directions.
+        size = (self.magnitude / self._norm()).flatten()
+        taps = self.direction.view(-1, self.kernel)
+        real, imaginary = (self._by_group(linear(waves[:, ahead] * size, taps)) for waves in (cosine, sine))
         return _Spectrum(cosine, sine, real, imaginary)
 
     def _by_group(self, spectrum: Tensor) -> Tensor:

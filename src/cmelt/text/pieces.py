@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,9 +21,25 @@ _PIECES, _FACTS = "tokenizer.json", "tokenizer_config.json"
 class PieceTokenizer:
     """Texts to ids, as transformers' tokenizer that was saved into the same folder does; `cmelt.text.encode` takes either."""
 
-    pieces: Tokenizer
-    pad_token_id: int | None
     name_or_path: str
+    pad_token: str | None
+
+    @cached_property
+    def pieces(self) -> Tokenizer:
+        """The library's own, read when the first text comes. Raises ConfigError for a damaged file."""
+        from tokenizers import Tokenizer
+
+        path = Path(self.name_or_path) / _PIECES
+        try:
+            return Tokenizer.from_file(str(path))
+        except Exception as fault:  # the library raises plain exceptions
+            raise ConfigError(path, f"cannot be read ({type(fault).__name__})", "save the tokenizer again") from None
+
+    @property
+    def pad_token_id(self) -> int | None:
+        """The id that fills texts up; None where there is none."""
+        found: int | None = None if self.pad_token is None else self.pieces.token_to_id(self.pad_token)
+        return found
 
     def __call__(self, texts: Sequence[str], *, truncation: bool, max_length: int, **_: Any) -> dict[str, list[list[int]]]:
         """The ids of each text, not padded, cut to `max_length` with its end token kept."""
@@ -57,14 +74,13 @@ def read_pieces(folder: Path) -> PieceTokenizer | AbsentTokenizer:
 
     Raises ConfigError where it was not saved as `tokenizer.json`.
     """
-    from tokenizers import Tokenizer
-
     if lacks_tokenizer(folder):
         return AbsentTokenizer(str(folder))
     try:
         facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
-        pieces = Tokenizer.from_file(str(folder / _PIECES))
-    except Exception as fault:  # the library raises plain exceptions for files that are missing or damaged
-        raise ConfigError(folder / _PIECES, f"cannot be read ({type(fault).__name__})", "transformers reads others") from None
+    except (OSError, ValueError) as fault:
+        raise ConfigError(folder / _FACTS, f"cannot be read ({type(fault).__name__})", "transformers reads others") from None
+    if not (folder / _PIECES).is_file():
+        raise ConfigError(folder / _PIECES, "missing", "transformers reads others")
     pad = facts.get("pad_token")
-    return PieceTokenizer(pieces, pieces.token_to_id(pad) if isinstance(pad, str) else None, str(folder))
+    return PieceTokenizer(str(folder), pad if isinstance(pad, str) else None)
