@@ -33,7 +33,6 @@ ADAMW_BYTES = 28
 #: Share of the GPU's memory that may be filled: what else it holds, and fragments, need the rest.
 FILLED = 0.94
 MIMIC_REPORTS, REPORT_WIDTH, CANDIDATES = 180_000, 512, 64
-ROUNDS = 10
 
 
 @dataclass(frozen=True)
@@ -45,6 +44,7 @@ class Trainer:
     forward: Callable[..., Any]
     optimiser: torch.optim.Optimizer
     device: torch.device
+    rounds: int
 
     def step(self, batch: Any) -> None:
         """Send the batch, forward, losses, backward, clip, update."""
@@ -70,7 +70,7 @@ def main() -> None:
     recipe = _paper()
     if device.type == "cpu":
         torch.set_num_threads(1)  # at these sizes threads wait for each other
-        chosen.batch, chosen.text_tokens, chosen.reports, recipe = 4, 16, 500, tiny(recipe)
+        chosen.batch, chosen.text_tokens, chosen.reports, chosen.rounds, recipe = 4, 16, 500, 1, tiny(recipe)
     figures = measured(recipe, chosen, device)
     if device.type == "cpu":
         why = f"no GPU here; all {len(figures)} figures were rehearsed on the CPU at tiny sizes, where they mean nothing"
@@ -85,6 +85,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--text-tokens", type=int, default=64)
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--reports", type=int, default=MIMIC_REPORTS, help="distinct reports of the table of negatives")
+    parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--no-compile", action="store_true", help="step by step, as without torch.compile")
     return parser.parse_args()
 
@@ -126,7 +127,7 @@ def measured(recipe: Recipe, chosen: argparse.Namespace, device: torch.device) -
         _spread("matrix product, bfloat16", [one / 1e12 for one in peak], "TFLOP/s"),
         _spread("copying the GPU's memory, read and written", [one / 1e9 for one in moved], "GB/s"),
     ]
-    trainer = trainer_of(recipe, device, compiled=not chosen.no_compile)
+    trainer = trainer_of(recipe, device, compiled=not chosen.no_compile, rounds=chosen.rounds)
     figures += of_training(trainer, chosen.batch, chosen.text_tokens, median(peak))
     largest = largest_batch(trainer, chosen.batch, chosen.text_tokens)
     if largest > chosen.batch:
@@ -137,8 +138,8 @@ def measured(recipe: Recipe, chosen: argparse.Namespace, device: torch.device) -
     return figures + of_negatives(chosen.reports, device)
 
 
-def trainer_of(recipe: Recipe, device: torch.device, compiled: bool) -> Trainer:
-    """A model with random weights, and its optimiser."""
+def trainer_of(recipe: Recipe, device: torch.device, compiled: bool, rounds: int) -> Trainer:
+    """A model with random weights, and its optimiser; what is timed is done `rounds` times."""
     import torch
 
     from cmelt.model.cmelt import CMeltModel
@@ -150,14 +151,14 @@ def trainer_of(recipe: Recipe, device: torch.device, compiled: bool) -> Trainer:
         model = CMeltModel(CMeltConfig.of(recipe.model, recipe.objectives)).train()
     freeze_unused(model, frozenset(recipe.objectives.weights))
     forward = captured(model, device) if compiled else model
-    return Trainer(recipe, model, forward, build_optimiser(model, recipe.optimiser), device)
+    return Trainer(recipe, model, forward, build_optimiser(model, recipe.optimiser), device, rounds)
 
 
 def captured(forward: Callable[..., Any], device: torch.device) -> Callable[..., Any]:
     """The compiled function. On the CPU the graph is captured and run as it is: making kernels of it takes minutes there."""
     import torch
 
-    compiled: Callable[..., Any] = torch.compile(forward, backend="inductor" if device.type == "cuda" else "aot_eager")
+    compiled: Callable[..., Any] = torch.compile(forward, backend="inductor" if device.type == "cuda" else "eager")
     return compiled
 
 
@@ -165,7 +166,7 @@ def of_training(trainer: Trainer, size: int, text_tokens: int, peak: float, whic
     """Records a second, the share of the limit, memory, and the hours of the paper's run that follow."""
     batch = batch_of(trainer, size, text_tokens)
     _forget_peak(trainer.device)
-    rates = [size / seconds for seconds in seconds_of(lambda: trainer.step(batch), trainer.device, ROUNDS, warm=3)]
+    rates = [size / seconds for seconds in seconds_of(lambda: trainer.step(batch), trainer.device, trainer.rounds, warm=3)]
     settings = trainer.recipe.model
     ours = sum(gflop_a_record(costs(settings, Work.ours(settings, text_tokens), size), size).values())
     job = f"batch {size}{which}"
@@ -256,7 +257,7 @@ def of_optimiser(trainer: Trainer, moved: float) -> list[Figure]:
 
     for parameter in trainer.model.parameters():
         parameter.grad = torch.zeros_like(parameter) if parameter.requires_grad else None
-    rounds = seconds_of(trainer.optimiser.step, trainer.device, ROUNDS)
+    rounds = seconds_of(trainer.optimiser.step, trainer.device, trainer.rounds)
     trainer.optimiser.zero_grad(set_to_none=True)
     weights = sum(parameter.numel() for parameter in trainer.model.parameters() if parameter.requires_grad)
     share = 100 * weights * ADAMW_BYTES / moved / median(rounds)
@@ -279,7 +280,7 @@ def of_embedding(trainer: Trainer, size: int) -> list[Figure]:
         with torch.autocast(trainer.device.type, torch.bfloat16):
             embed(ecg)
 
-    rates = [2 * size / seconds for seconds in seconds_of(work, trainer.device, ROUNDS)]
+    rates = [2 * size / seconds for seconds in seconds_of(work, trainer.device, trainer.rounds)]
     model.train()
     return [_spread(f"embedding ECGs, batch {2 * size}", rates, "records/s", note="bfloat16 autocast")]
 
