@@ -182,8 +182,9 @@ def _positions(settings: ModelSettings, work: Work) -> Iterator[Product]:
         yield Product(outputs, group * ecg.position_kernel, group, ecg.position_groups, read=tokens * ecg.width)
         return
     frequencies = (tokens + ecg.position_kernel // 2) // 2 + 1
-    # Cosines and sines: of the taps once a step, of the kept tokens, and back; between them the product of the spectra.
-    yield Product(frequencies, ecg.position_kernel, ecg.width * group, 2, gradients=1, once=True)
+    # Cosines and sines: of the taps (whose sizes go with the waves) once a step, of the kept tokens, and back; between them
+    # the product of the spectra.
+    yield Product(frequencies, ecg.position_kernel, ecg.width * group, 2, once=True)
     yield Product(frequencies, work.kept, ecg.width, 2, gradients=1, weights=False)
     yield Product(1, group, group, 4 * frequencies * ecg.position_groups)
     yield Product(work.kept, frequencies, ecg.width, 2, gradients=1, weights=False)
