@@ -9,7 +9,8 @@ import pytest
 
 from cmelt.evaluation.metrics import Figure
 from cmelt.evaluation.report.charts import forest_chart, loss_chart, roc_chart
-from cmelt.evaluation.report.tables import difference, number, share, table
+from cmelt.evaluation.report.tables import difference, number, share
+from cmelt.pages import html_table
 
 NOTHING = float("nan")
 
@@ -37,7 +38,7 @@ def test_shares_are_percentages(fraction, printed):
 
 
 def test_a_table_has_a_cell_for_each_heading():
-    html = table(("a", "b"), ["<tr><td>1</td><td>2</td></tr>"])
+    html = html_table(("a", "b"), ["<tr><td>1</td><td>2</td></tr>"])
     assert html.count("<th>") == html.count("<td>") == 2
     assert html.startswith('<div class="scroll">')
 

@@ -6,8 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from html import escape
 
-from cmelt.evaluation.report.tables import table as rich_table
-from cmelt.pages import document, facts, table
+from cmelt.pages import document, facts, html_table, table
 from cmelt.study.plots import Dot, curve, forest, shades
 from cmelt.study.results import CellFacts, Column, Entry, Row, StudyResults, cell_text, legend, mark
 
@@ -40,7 +39,7 @@ def _main(results: StudyResults) -> str:
         parts.append(f'<p class="warning">{results.missing} of {len(results.cells)} cells are not complete: see Cells.</p>')
     for store, columns in _by_store(results.headlines):
         rows = [_row(row, [_figure(entry) for entry in line]) for row, line in _lines(results, columns)]
-        parts.append(f"<h3>{escape(store)}</h3>{rich_table(_head(columns), rows)}")
+        parts.append(f"<h3>{escape(store)}</h3>{html_table(_head(columns), rows)}")
     return "".join(parts)
 
 
@@ -71,7 +70,7 @@ def _all_differences(results: StudyResults) -> str:
             if any(entry is not None and entry.difference is not None for entry in line):
                 rows.append(_row(row, [_difference(entry) for entry in line]))
         if rows:
-            parts.append(f"<h3>{escape(store)}</h3>{rich_table(_head(columns), rows)}")
+            parts.append(f"<h3>{escape(store)}</h3>{html_table(_head(columns), rows)}")
     compared = sum(e.difference is not None for e in results.entries.values())
     parts.append(
         f'<p class="soft">{compared} differences are tested in this study, each at 5 %: some intervals exclude zero by chance '

@@ -9,6 +9,7 @@ from html import escape
 import numpy as np
 
 from cmelt.evaluation.metrics import Figure
+from cmelt.pages import html_table
 
 
 @dataclass(frozen=True)
@@ -92,11 +93,11 @@ def shades(names: Sequence[str], columns: Sequence[str], values: Sequence[Sequen
 
     values [rows][columns]; notes [columns] stand below the column's name.
     """
-    head = "".join(f"<th>{escape(name)}<br><small>{escape(note)}</small></th>" for name, note in zip(columns, notes, strict=True))
+    head = ["", *(f"{escape(name)}<br><small>{escape(note)}</small>" for name, note in zip(columns, notes, strict=True))]
     rows = []
     for name, line in zip(names, values, strict=True):
         rows.append(f"<tr><td>{escape(name)}</td>{''.join(map(_shade, line))}</tr>")
-    return f'<div class="scroll"><table><thead><tr><th></th>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
+    return html_table(head, rows)
 
 
 def _shade(value: float | None) -> str:

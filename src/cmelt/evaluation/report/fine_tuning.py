@@ -13,10 +13,10 @@ from cmelt import __version__
 from cmelt.checkpoints.classifier_folder import ClassifierFacts, write_classifier
 from cmelt.evaluation.fine_tune_results import FineTuned, FineTuneResults, LeadResult
 from cmelt.evaluation.metrics import Figure
-from cmelt.evaluation.report.tables import decision_table, difference, number, share, table
+from cmelt.evaluation.report.tables import decision_table, difference, number, share
 from cmelt.evaluation.report.writing import check_replaceable, indented
 from cmelt.evaluation.results import Performance
-from cmelt.pages import document, markdown_table
+from cmelt.pages import document, html_table, markdown_table
 from cmelt.publishing import published
 
 REPORT, RESULTS, PICTURE, SCORES, CLASSIFIER = "report.html", "results.json", "leads.png", "scores.npz", "classifier"
@@ -92,7 +92,7 @@ def lead_table(lines: Sequence[LeadResult]) -> str:
             "–" if line.cost is None else difference(line.cost),
         ]
         rows.append(f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
-    return table(head, rows)
+    return html_table(head, rows)
 
 
 def class_table(results: FineTuneResults, line: LeadResult) -> str:
@@ -105,7 +105,7 @@ def class_table(results: FineTuneResults, line: LeadResult) -> str:
         occurrence = f"<td>{count.positives}</td><td>{count.train_positives}</td>"
         precision = number(line.comparison.model.classes[name].auprc)
         rows.append(f"<tr><td>{escape(name)}</td>{occurrence}{areas}<td>{precision}</td></tr>")
-    return table(head, rows)
+    return html_table(head, rows)
 
 
 def _method(results: FineTuneResults) -> str:

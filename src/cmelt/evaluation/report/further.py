@@ -11,10 +11,11 @@ from cmelt.evaluation.further import Further
 from cmelt.evaluation.identification import IdentificationResults
 from cmelt.evaluation.metrics import Figure
 from cmelt.evaluation.report.charts import forest_chart
-from cmelt.evaluation.report.tables import decision_table, difference, number, table
+from cmelt.evaluation.report.tables import decision_table, difference, number
 from cmelt.evaluation.retrieval import RetrievalResults
 from cmelt.evaluation.search import SearchResult
 from cmelt.evaluation.shift_results import ShiftResults
+from cmelt.pages import html_table
 
 
 def further_sections(further: Further) -> dict[str, tuple[str, str]]:
@@ -50,7 +51,7 @@ def _identification(result: IdentificationResults) -> str:
 
 
 def _search_table(rows: Sequence[str]) -> str:
-    return table(("", "model", "random weights", "difference", "shuffled ECGs", "chance"), rows)
+    return html_table(("", "model", "random weights", "difference", "shuffled ECGs", "chance"), rows)
 
 
 def _search_rows(name: str, way: str, search: SearchResult) -> list[str]:
@@ -113,7 +114,7 @@ def _shift_table(result: ShiftResults) -> str:
         rows.append(
             f"<tr><td>{escape(name)}</td><td>{count.train_positives}</td><td>{count.positives}</td>{_shift_cells(figures)}</tr>"
         )
-    return table(head, rows)
+    return html_table(head, rows)
 
 
 def _shift_cells(figures: Sequence[Figure | None]) -> str:

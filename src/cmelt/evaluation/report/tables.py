@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from html import escape
 
 import numpy as np
 
 from cmelt.evaluation.metrics import Figure
 from cmelt.evaluation.results import Comparison, Decisions, Results
+from cmelt.pages import html_table
 
 #: What zero-shot scores are made of, in words.
 SCORINGS = {"contrast": "against negative prompts", "pairs": "present against absent", "similarity": "raw similarity"}
-
-
-def table(head: Sequence[str], rows: Iterable[str]) -> str:
-    """A table that scrolls sideways where the screen is narrow; `rows` are finished <tr> elements."""
-    cells = "".join(f"<th>{name}</th>" for name in head)
-    return f'<div class="scroll"><table><thead><tr>{cells}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
 
 
 def number(figure: Figure | None) -> str:
@@ -44,7 +39,7 @@ def overview_table(results: Sequence[Results]) -> str:
                 _overview_row(f"{r.name}, linear probe, {share(probe.fraction)} ({probe.records} records)", probe.comparison)
             )
     head = ("macro AUROC", "model", "random weights", "difference", "shuffled ECGs", "text only")
-    return table(head, rows)
+    return html_table(head, rows)
 
 
 def _overview_row(name: str, comparison: Comparison) -> str:
@@ -77,7 +72,7 @@ def class_table(result: Results, comparison: Comparison) -> str:
             f'<td class="control">{number(other.auroc)}</td><td>{number(figures.auprc)}</td>'
             f'<td class="control">{number(other.auprc)}</td></tr>'
         )
-    return table(head, rows)
+    return html_table(head, rows)
 
 
 def probe_table(result: Results) -> str:
@@ -94,7 +89,7 @@ def probe_table(result: Results) -> str:
             f"<td>{difference(c.gain)}</td><td>{number(c.model.macro_auprc)}</td>{_decision_cells(c.model.decisions)}"
             f"<td>{chosen}</td></tr>"
         )
-    return table(head, rows)
+    return html_table(head, rows)
 
 
 def decision_table(comparison: Comparison) -> str:
@@ -123,7 +118,7 @@ def decision_table(comparison: Comparison) -> str:
         f"Thresholds chosen on {escape(own.chosen_on)}, figures of {own.records} other records. Perfectly calibrated "
         f"probabilities would show an ECE of {own.calibrated_ece:.3f} on them."
     )
-    return f'<p class="soft">{words}</p>{table(head, rows)}'
+    return f'<p class="soft">{words}</p>{html_table(head, rows)}'
 
 
 def _decision_cells(decisions: Decisions | None) -> str:
@@ -141,7 +136,7 @@ def subgroup_table(comparison: Comparison) -> str:
                 f"<tr><td>{escape(split.attribute)}: {escape(group)}</td><td>{figures.records}</td><td>{figures.patients}</td>"
                 f"<td>{len(split.classes)}</td><td>{number(figures.macro_auroc)}</td><td>{difference_cell}</td></tr>"
             )
-    return table(("group", "records", "patients", "classes", "AUROC", "minus the first group"), rows)
+    return html_table(("group", "records", "patients", "classes", "AUROC", "minus the first group"), rows)
 
 
 def share(fraction: float) -> str:
