@@ -28,8 +28,9 @@ from cmelt.objectives.phrases import phrases_loss
 from tiny_runs import apart
 
 BATCH, WIDTH, PHRASES = 8, 5, 5
-OWN = torch.tensor([0, 1, 2, 0, 4, 2, 6, 7])  # identical reports within a process and across
-SEEN = torch.tensor([9, 1, 9, 0, 4, 2, 6, 1])  # rows 0, 2 and 7 carry another report: not as many in one process as in another
+# Identical reports within a process and across; those of rows 1 and 5 stand at the same place in two processes.
+OWN = torch.tensor([0, 1, 2, 0, 4, 1, 6, 7])
+SEEN = torch.tensor([9, 1, 9, 0, 4, 1, 6, 1])  # rows 0, 2 and 7 carry another report: not as many in one process as in another
 # Nothing that is averaged over is spread evenly: the first quarter of the batch has no masked piece, the last has most …
 _ = -100
 WORDS = torch.tensor([[_, _, _], [_, _, _], [_, 3, _], [_, _, _], [0, _, _], [_, _, 1], [2, 4, _], [3, 3, 0]])

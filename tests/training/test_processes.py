@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -12,6 +13,11 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
+from cmelt.batches.corpus import corpus_of
+from cmelt.errors import TrainingError
+from cmelt.store import open_store
+from cmelt.training.loop import pretrain
+from cmelt.training.setup import open_run
 from processes import free_port, started_by_torchrun
 from tiny_runs import Notes, apart, losses_of, tiny_recipe, tiny_recipe_file, weights_of
 
@@ -80,6 +86,21 @@ def test_two_processes_hold_the_same_weights_and_go_on_after_a_kill(tiny_store, 
     assert weights_of(cut) == weights_of(whole)
 
 
+def test_a_description_of_before_the_number_of_processes_was_said_is_still_that_of_its_run(tiny_store, tmp_path):
+    store = open_store(tiny_store)
+    corpus = corpus_of(store)
+    open_run(tmp_path, tiny_recipe(), store, corpus, "auto", world=2)
+    described = tmp_path / "run.json"
+    described.write_text(json.dumps({key: value for key, value in json.loads(described.read_text()).items() if key != "world"}))
+    open_run(tmp_path, tiny_recipe(), store, corpus, "auto", world=1)
+    for changed in ("training.batch=8", "seed=3"):
+        with pytest.raises(TrainingError, match="holds a run with another"):
+            open_run(tmp_path, tiny_recipe(changed), store, corpus, "auto", world=1)
+    described.write_text("[]")
+    with pytest.raises(TrainingError, match="is not a run's description"):
+        open_run(tmp_path, tiny_recipe(), store, corpus, "auto", world=1)
+
+
 def near(one: list[dict[str, float]], other: list[dict[str, float]]) -> bool:
     """The same steps with the same losses but for the order in which sums were taken."""
     return [line["step"] for line in one] == [line["step"] for line in other] and all(
@@ -90,6 +111,7 @@ def near(one: list[dict[str, float]], other: list[dict[str, float]]) -> bool:
 FSDP, AVERAGED = "training.strategy=fsdp", "training.average=0.9"
 
 
+@pytest.mark.slow
 def test_a_divided_run_leaves_whole_files_and_goes_on_divided_or_not(tiny_store, tmp_path):
     """FSDP: exactly itself after a kill; then the same run but for rounding by DDP, and in one process with twice the batch."""
     whole, cut, plain = tmp_path / "whole", tmp_path / "cut", tmp_path / "plain"
@@ -110,10 +132,6 @@ def test_a_divided_run_leaves_whole_files_and_goes_on_divided_or_not(tiny_store,
         }
     assert two(tiny_store, tmp_path / "by-ddp", AVERAGED) == [0, 0]
     assert near(losses_of(whole), losses_of(plain)) and near(losses_of(tmp_path / "by-ddp"), losses_of(plain))
-
-    from cmelt.errors import TrainingError
-    from cmelt.store import open_store
-    from cmelt.training.loop import pretrain
 
     with pytest.raises(TrainingError, match="another number of pairs a step"):
         pretrain(tiny_recipe(AVERAGED), open_store(tiny_store), tmp_path / "alone", Notes())

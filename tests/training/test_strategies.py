@@ -131,7 +131,7 @@ KINDS = {
 TOLERANCE = {torch.float32: 1e-6, torch.float64: 1e-12}
 
 
-@pytest.mark.parametrize("world", sorted(KINDS))
+@pytest.mark.parametrize("world", [2, pytest.param(4, marks=pytest.mark.slow)])
 def test_a_step_of_several_processes_is_that_of_one(world, tiny_store, tmp_path):
     together(one_of_several, world, str(tiny_store), str(tmp_path), KINDS[world])
     truth = {dtype: step(str(tiny_store), tmp_path / f"alone-{dtype}", 0, 1, dtype) for dtype in TOLERANCE}
