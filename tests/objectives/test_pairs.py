@@ -53,7 +53,7 @@ def batch(aligned: bool = True) -> tuple[Outputs, Truth]:
     ecg, words = torch.randn(3, 2, 32), torch.tensor([[-100, 4], [2, -100], [-100, -100]])
     own = torch.arange(3)
     outputs = Outputs(
-        torch.randn(3, 5), torch.randn(3, 5), torch.randn(2, 7), torch.randn(3, 2, 32), torch.randn(3, 2),
+        torch.randn(3, 5), torch.randn(3, 5), torch.randn(2, 7), torch.randn(3, 1, 32), torch.randn(3, 2),
         torch.tensor(1.0), torch.tensor(0.0), torch.tensor(14.0), (torch.randn(3, 5), torch.randn(3, 5)),
     )  # fmt: skip
     truth = Truth(ecg, torch.ones(3, 2, dtype=torch.bool), torch.tensor([[0], [1], [0]]), words, own,
