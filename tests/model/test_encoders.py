@@ -30,8 +30,8 @@ STEMS = {
                            feed_forward=16, position_kernel=16, position_groups=4),
     "residual": EcgSettings(stem="residual", stem_kernel=7, samples=320, stem_channels=(8, 8, 8, 8), width=16, layers=2, heads=2,
                             feed_forward=16, position_kernel=16, position_groups=4, masking="signal"),
-    "resnet1d": EcgSettings(stem="resnet1d", stem_kernel=7, samples=320, stem_channels=(8, 8, 8, 8, 8), width=16, layers=2, heads=2,
-                            feed_forward=16, position_kernel=16, position_groups=4, masking="signal"),
+    "resnet1d": EcgSettings(stem="resnet1d", stem_kernel=7, samples=320, stem_channels=(8, 8, 8, 8, 8), width=16, layers=2,
+                            heads=2, feed_forward=16, position_kernel=16, position_groups=4, masking="signal"),
 }  # fmt: skip
 TEXTS = {
     "t5": {"model_type": "t5", "vocab_size": 60, "d_model": 16, "d_kv": 8, "d_ff": 16, "num_layers": 2, "num_heads": 2},
