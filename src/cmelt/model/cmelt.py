@@ -16,6 +16,7 @@ from cmelt.model.ecg_encoder import EcgEncoder, PositionalConvolution
 from cmelt.model.fusion import Fusion
 from cmelt.model.heads import DropoutViews, EcgDecoder, ViewProjection, WordHead
 from cmelt.model.linear import Linear
+from cmelt.model.t5_encoder import T5Encoder
 from cmelt.model.text_encoder import build_text_encoder, text_config, text_width
 from cmelt.model.towers import Towers
 
@@ -112,11 +113,11 @@ class CMeltModel(Towers, PreTrainedModel):
 
     def recompute_everything(self) -> None:
         """Keep no activations of the layers: all of them are computed twice (gradient checkpointing)."""
-        for part in (self.ecg_encoder, self.fusion, self.text_encoder):
-            if isinstance(part, PreTrainedModel):
-                part.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-            else:
-                part.gradient_checkpointing = True
+        self.ecg_encoder.gradient_checkpointing = self.fusion.gradient_checkpointing = True
+        if isinstance(self.text_encoder, PreTrainedModel):
+            self.text_encoder.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        elif isinstance(self.text_encoder, T5Encoder):
+            self.text_encoder.gradient_checkpointing = True
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:

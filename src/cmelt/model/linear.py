@@ -28,6 +28,8 @@ def linear(states: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor
     """states [..., in] · weight [out, in]ᵀ + bias [out] → [..., out]."""
     if not _by_onednn(states, weight):
         return F.linear(states, weight, bias)
+    # Rows that lie apart from each other (the first token of every text) put oneDNN on a path a thousand times as slow.
+    states = states.contiguous()
     if torch.is_grad_enabled():
         mapped: Tensor = _OneDnnLinear.apply(states, weight, bias)
         return mapped
@@ -67,9 +69,10 @@ class _OneDnnLinear(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         states, weight = ctx.saved_tensors
         of_states, of_weight, of_bias = ctx.needs_input_grad
+        gradient = gradient.contiguous()
         flat = gradient.reshape(-1, gradient.shape[-1])
         return (
-            _product(gradient.contiguous(), weight.t()) if of_states else None,
+            _product(gradient, weight.t()) if of_states else None,
             _product(flat.t(), states.reshape(-1, states.shape[-1]).t()) if of_weight else None,
             flat.sum(0) if of_bias else None,
         )

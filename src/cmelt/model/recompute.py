@@ -16,6 +16,7 @@ _PRODUCTS = frozenset(
     for operator in (
         torch.ops.aten.addmm.default,
         torch.ops.aten.mm.default,
+        torch.ops.aten._scaled_dot_product_flash_attention_for_cpu.default,
         getattr(torch.ops.mkldnn, "_linear_pointwise", None) and torch.ops.mkldnn._linear_pointwise.default,
     )
     if operator is not None
