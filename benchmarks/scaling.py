@@ -69,7 +69,7 @@ def main() -> None:
     parser.add_argument("--strategy", default="ddp", choices=("ddp", "fsdp"))
     parser.add_argument("--batch", type=int, default=64, help="pairs of a process that works alone")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=2, help="steps a round")
+    parser.add_argument("--steps", type=int, default=1, help="steps a round")
     parser.add_argument("--worker", type=int, help="(for the script itself) be a process on this core")
     chosen = parser.parse_args()
     if chosen.worker is not None:
