@@ -60,7 +60,7 @@ def test_the_paper_s_shapes():
     tokens = torch.ones(2, 5, dtype=torch.long)
     views = Views(ecg, kept, tokens, tokens.bool(), torch.where(tokens.cumsum(1) == 2, 1, -100))
     outputs = model(views, frozenset({"mlm", "mem", "etm", "ets"}))
-    assert outputs.samples.shape == (2, 312, 12 * 16)
+    assert outputs.samples.shape == (2, 312 - 78, 12 * 16)  # of the hidden tokens
     assert outputs.match_logits.shape == (2, 2)
     assert outputs.word_logits.shape == (2, 50)
     assert outputs.ecg_embedding.shape == outputs.text_embedding.shape == (2, 16)

@@ -94,7 +94,7 @@ def test_dropout_views_differ_by_their_masks_alone_where_their_maps_are_equal():
     for view in (one, other):
         kept = view != 0
         assert (~kept).float().mean() == pytest.approx(0.1, abs=0.04)
-        torch.testing.assert_close(view[kept], expected[kept])
+        torch.testing.assert_close(view[kept], expected[kept], atol=1e-5, rtol=2e-5)  # the chance is one of 65,536
     assert not torch.equal(one != 0, other != 0)
     assert torch.equal(*head.eval()(latent))
 
@@ -127,7 +127,8 @@ def test_masked_modelling_before_fusion_reads_no_report():
     built = model("model.decoder.fusion_layer=0")
     for part in (built.text_encoder, built.fusion):
         part.register_forward_hook(lambda *_: pytest.fail("the report was read"))
-    assert built(views(), frozenset({"mem"})).samples.shape == (BATCH, TOKENS, 12 * 16)
+    hidden = TOKENS - views().kept.shape[1]
+    assert built(views(), frozenset({"mem"})).samples.shape == (BATCH, hidden, 12 * 16)
 
 
 def test_samples_before_fusion_are_the_same_whether_or_not_the_report_is_read():
@@ -140,11 +141,11 @@ def test_samples_before_fusion_are_the_same_whether_or_not_the_report_is_read():
 def test_a_frozen_text_encoder_has_no_dropout_while_the_rest_trains():
     built = model("model.text.frozen=true", "model.text.architecture.dropout_rate=0.5").train()
     seen = views()
-    encoded = [built.text_encoder(input_ids=seen.tokens).last_hidden_state for _ in range(2)]
+    encoded = [built.encode_text(seen.tokens, seen.text_mask) for _ in range(2)]
     assert torch.equal(*encoded)
     assert built.fusion.training and built.ecg_encoder.training
     thawed = model("model.text.architecture.dropout_rate=0.5").train()
-    assert not torch.equal(*[thawed.text_encoder(input_ids=seen.tokens).last_hidden_state for _ in range(2)])
+    assert not torch.equal(*[thawed.encode_text(seen.tokens, seen.text_mask) for _ in range(2)])
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from cmelt.model.dropout import dropped
 from cmelt.model.linear import Linear
+from cmelt.model.packing import Packing
 
 
 def attend(
@@ -49,14 +50,31 @@ class Attention(nn.Module):
         self.value = Linear(width, width)
         self.output = Linear(width, width)
 
-    def forward(self, states: Tensor, context: Tensor | None = None, context_mask: Tensor | None = None) -> Tensor:
-        """Attend from states [B, N, D] to context [B, M, D] (default: themselves); context_mask [B, M] is True at real tokens."""
-        context = states if context is None else context
+    def forward(
+        self,
+        states: Tensor,
+        context: Tensor | None = None,
+        mask: Tensor | None = None,
+        packing: Packing | None = None,
+        context_packing: Packing | None = None,
+    ) -> Tensor:
+        """Attend from states [B, N, D] to context [B, M, D] (default: themselves), of which mask [B, M] is True at real tokens.
+
+        Either may be packed, [T, D], and comes with its packing, the context's in place of a mask. Returns what states are.
+        """
+        if context is None:
+            context, context_packing = states, packing
+        if context_packing is not None:
+            mask = context_packing.mask
         attended = attend(
-            heads_of(self.query(states), self.heads),
-            heads_of(self.key(context), self.heads),
-            heads_of(self.value(context), self.heads),
-            None if context_mask is None else context_mask[:, None, None, :],
+            self._heads(self.query(states), packing),
+            self._heads(self.key(context), context_packing),
+            self._heads(self.value(context), context_packing),
+            None if mask is None else mask[:, None, None, :],
             dropout=self.dropout if self.training else 0.0,
         )  # [B, heads, N, D / heads]
-        return self.output(attended.transpose(1, 2).flatten(2))
+        joined = attended.transpose(1, 2).flatten(2)
+        return self.output(joined if packing is None else packing.pack(joined))
+
+    def _heads(self, states: Tensor, packing: Packing | None) -> Tensor:
+        return heads_of(states if packing is None else packing.spread(states), self.heads)

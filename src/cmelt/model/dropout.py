@@ -26,10 +26,10 @@ def dropped(states: Tensor, probability: float) -> Tensor:
     if states.device.type != "cpu" or torch.compiler.is_compiling():
         return F.dropout(states, probability)
     below = round(probability * _VALUES)
-    if below == 0:
-        return states
+    if below in (0, _VALUES):
+        return states if below == 0 else states * 0
     kept = _sixteen_bits(states) >= below - _VALUES // 2
-    return (states * kept).mul_(_VALUES / max(1, _VALUES - below))
+    return (states * kept).mul_(_VALUES / (_VALUES - below))
 
 
 def _sixteen_bits(like: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from cmelt.config.settings import FusionSettings
 from cmelt.model.attention import Attention
 from cmelt.model.dropout import Dropout
 from cmelt.model.linear import Linear
+from cmelt.model.packing import Packing
 from cmelt.model.recompute import frugally
 
 EPSILON = 1e-12  # BERT's
@@ -32,15 +33,25 @@ class FusionLayer(nn.Module):
         self.dropout = Dropout(settings.dropout)
 
     def forward(
-        self, states: Tensor, mask: Tensor | None, other: Tensor, other_mask: Tensor | None, asked: Tensor | None = None
+        self,
+        states: Tensor,
+        packing: Packing | None,
+        other: Tensor,
+        other_packing: Packing | None,
+        asked: Tensor | None = None,
     ) -> Tensor:
-        """states [B, N, D] attend to themselves and to `other` [B, M, D]; masks [B, N], [B, M] are True at real tokens.
+        """states [B, N, D] attend to themselves and to `other` [B, M, D]; what comes with a packing is packed, [T, D].
 
-        Of the states at `asked` [B, W] alone, or of all: [B, W or N, D].
+        Returns what states are, or those at `asked` [B, W] alone, [B, W, D].
         """
-        own = states if asked is None else states.gather(1, asked[..., None].expand(-1, -1, states.shape[2]))
-        states = self.attention_norm(own + self.dropout(self.attention(own, states, mask)))
-        states = self.cross_attention_norm(states + self.dropout(self.cross_attention(states, other, other_mask)))
+        own, of_own = states, packing
+        if asked is not None:
+            whole = states if packing is None else packing.spread(states)
+            own, of_own = whole.gather(1, asked[..., None].expand(-1, -1, whole.shape[2])), None
+        attended = self.attention(own, states, None, of_own, packing)
+        states = self.attention_norm(own + self.dropout(attended))
+        attended = self.cross_attention(states, other, None, of_own, other_packing)
+        states = self.cross_attention_norm(states + self.dropout(attended))
         inner = self.contract(F.gelu(self.expand(states)))
         return self.feed_forward_norm(states + self.dropout(inner))
 
@@ -108,7 +119,8 @@ class Fusion(nn.Module):
         asked: [B, W] the text's tokens whose states are asked for at the end, the first token first. Nothing else is computed
         in the last layer, of the ECG its first token alone. None: all states.
         """
-        text = text + self.modality.weight[self.TEXT]
+        packing = Packing.of(text_mask)
+        text = packing.pack(text) + self.modality.weight[self.TEXT]
         midway = ecg = self.before_any_text(ecg)
         for i, (text_layer, ecg_layer) in enumerate(zip(self.text_layers, self.ecg_layers, strict=True)):
             if i == self.midway:
@@ -117,11 +129,12 @@ class Fusion(nn.Module):
             of_text, of_ecg = (asked, _first(ecg, self.midway)) if last else (None, None)
             # Each looks at the other's state *before* this layer.
             text, ecg = (
-                frugally(text_layer, text, text_mask, ecg, None, of_text, everything=self.gradient_checkpointing),
-                frugally(ecg_layer, ecg, None, text, text_mask, of_ecg, everything=self.gradient_checkpointing),
+                frugally(text_layer, text, packing, ecg, None, of_text, everything=self.gradient_checkpointing),
+                frugally(ecg_layer, ecg, None, text, packing, of_ecg, everything=self.gradient_checkpointing),
             )
         if self.midway == -1:
             midway = ecg
+        text = text if asked is not None else packing.spread(text)
         pair = torch.cat([self.text_pooler(text), self.ecg_pooler(ecg)], dim=1)
         return Fused(text, ecg, midway, pair)
 

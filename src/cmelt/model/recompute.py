@@ -23,8 +23,8 @@ _PRODUCTS = frozenset(
 )
 
 
-def frugally(layer: nn.Module, *inputs: Tensor | None, everything: bool = False) -> Tensor:
-    """layer(*inputs), keeping little of it for the backward pass; the gradients are the same.
+def frugally(layer: nn.Module, states: Tensor, *inputs: object, everything: bool = False) -> Tensor:
+    """layer(states, *inputs), keeping little of it for the backward pass; the gradients are the same.
 
     Products alone are kept on a CPU. A GPU in eager mode would wait for the bookkeeping, and a captured graph decides for
     itself: there everything is kept.
@@ -33,16 +33,16 @@ def frugally(layer: nn.Module, *inputs: Tensor | None, everything: bool = False)
         everything: nothing is kept but the inputs, the whole layer is computed twice.
     """
     training = layer.training and torch.is_grad_enabled()
-    if not training or not (everything or _worth_it(inputs)):
-        result: Tensor = layer(*inputs)
+    if not training or not (everything or _worth_it(states)):
+        result: Tensor = layer(states, *inputs)
         return result
     chosen: dict[str, Any] = {} if everything else {"context_fn": _products_kept}
-    result = checkpoint(layer, *inputs, use_reentrant=False, **chosen)
+    result = checkpoint(layer, states, *inputs, use_reentrant=False, **chosen)
     return result
 
 
-def _worth_it(inputs: tuple[Tensor | None, ...]) -> bool:
-    return inputs[0] is not None and inputs[0].device.type == "cpu" and not torch.compiler.is_compiling()
+def _worth_it(states: Tensor) -> bool:
+    return states.device.type == "cpu" and not torch.compiler.is_compiling()
 
 
 def _products_kept() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:

@@ -19,6 +19,7 @@ from cmelt.errors import ConfigError
 from cmelt.model.attention import attend, heads_of
 from cmelt.model.dropout import Dropout
 from cmelt.model.linear import Linear
+from cmelt.model.packing import Packing
 from cmelt.model.recompute import frugally
 
 #: Keys of a T5 configuration that change nothing in an encoder, or only say `feed_forward_proj` in other words.
@@ -86,7 +87,8 @@ class T5Encoder(nn.Module):
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> States:
         """input_ids [B, S]; attention_mask [B, S], 1 at real pieces."""
-        return States(self.encoder(self.shared(input_ids), attention_mask.bool(), self.gradient_checkpointing))
+        packing = Packing.of(attention_mask.bool())
+        return States(self.encoder(self.shared(packing.pack(input_ids)), packing, self.gradient_checkpointing))
 
 
 class _Stack(nn.Module):
@@ -97,15 +99,16 @@ class _Stack(nn.Module):
         self.final_layer_norm = _Norm(sizes)
         self.dropout = Dropout(sizes.dropout_rate)
 
-    def forward(self, states: Tensor, mask: Tensor, recompute_everything: bool) -> Tensor:
+    def forward(self, states: Tensor, packing: Packing, recompute_everything: bool) -> Tensor:
+        """states [T or B, S, D] → [B, S, D]."""
         table = self.get_submodule("block.0.layer.0.SelfAttention.relative_attention_bias")
-        buckets = position_buckets(states.shape[1], self.sizes, states.device)
+        buckets = position_buckets(packing.mask.shape[1], self.sizes, states.device)
         # No score reaches padding, so a text's states do not depend on its neighbours in the batch.
-        bias = table(buckets).permute(2, 0, 1)[None].masked_fill(~mask[:, None, None, :], -math.inf)  # [B, heads, S, S]
+        bias = table(buckets).permute(2, 0, 1)[None].masked_fill(~packing.mask[:, None, None, :], -math.inf)  # [B, heads, S, S]
         states = self.dropout(states)
         for block in self.block:
-            states = frugally(block, states, bias, everything=recompute_everything)
-        return self.dropout(self.final_layer_norm(states))
+            states = frugally(block, states, bias, packing, everything=recompute_everything)
+        return packing.spread(self.dropout(self.final_layer_norm(states)))
 
 
 class _Block(nn.Module):
@@ -113,8 +116,8 @@ class _Block(nn.Module):
         super().__init__()
         self.layer = nn.ModuleList([_SelfAttentionLayer(sizes, has_positions), _FeedForwardLayer(sizes)])
 
-    def forward(self, states: Tensor, bias: Tensor) -> Tensor:
-        return self.layer[1](self.layer[0](states, bias))
+    def forward(self, states: Tensor, bias: Tensor, packing: Packing) -> Tensor:
+        return self.layer[1](self.layer[0](states, bias, packing))
 
 
 class _SelfAttentionLayer(nn.Module):
@@ -124,8 +127,8 @@ class _SelfAttentionLayer(nn.Module):
         self.layer_norm = _Norm(sizes)
         self.dropout = Dropout(sizes.dropout_rate)
 
-    def forward(self, states: Tensor, bias: Tensor) -> Tensor:
-        return states + self.dropout(self.SelfAttention(self.layer_norm(states), bias))
+    def forward(self, states: Tensor, bias: Tensor, packing: Packing) -> Tensor:
+        return states + self.dropout(self.SelfAttention(self.layer_norm(states), bias, packing))
 
 
 class _Attention(nn.Module):
@@ -138,11 +141,11 @@ class _Attention(nn.Module):
         if has_positions:
             self.relative_attention_bias = nn.Embedding(sizes.relative_attention_num_buckets, sizes.num_heads)
 
-    def forward(self, states: Tensor, bias: Tensor) -> Tensor:
-        query, key, value = (heads_of(part(states), self.heads) for part in (self.q, self.k, self.v))
+    def forward(self, states: Tensor, bias: Tensor, packing: Packing) -> Tensor:
+        query, key, value = (heads_of(packing.spread(part(states)), self.heads) for part in (self.q, self.k, self.v))
         # T5 does not scale its scores: the scale is in how the weights were drawn.
         attended = attend(query, key, value, bias, dropout=self.dropout if self.training else 0.0, scale=1.0)
-        return self.o(attended.transpose(1, 2).flatten(2))
+        return self.o(packing.pack(attended.transpose(1, 2).flatten(2)))
 
 
 class _FeedForwardLayer(nn.Module):
