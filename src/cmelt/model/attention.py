@@ -31,7 +31,9 @@ def attend(
     scores = (query * (1 / math.sqrt(query.shape[3]) if scale is None else scale)) @ key.transpose(2, 3)
     if bias is not None:
         scores = scores.masked_fill(~bias, -math.inf) if bias.dtype == torch.bool else scores + bias
-    return dropped(scores.softmax(3), dropout) @ value
+    # Weights of half precision would not add up to one.
+    weights = scores.softmax(3, dtype=torch.promote_types(scores.dtype, torch.float32))
+    return dropped(weights, dropout).to(value.dtype) @ value
 
 
 def heads_of(states: Tensor, heads: int) -> Tensor:
