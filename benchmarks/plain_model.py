@@ -50,10 +50,12 @@ def _put(place: object, **functions: object) -> None:
         setattr(place, name, function)
 
 
-def everywhere(self: Any, tokens: Tensor, places: Tensor, length: int) -> Tensor:
+def everywhere(self: Any, tokens: Tensor, places: Tensor | None, length: int) -> Tensor:
     """The positional convolution over all tokens, the kept ones' results picked out."""
+    import torch
     import torch.nn.functional as F
 
+    places = torch.arange(length)[None] if places is None else places
     at = places.expand(len(tokens), -1)[..., None].expand(-1, -1, tokens.shape[2])
     spread = tokens.new_zeros(len(tokens), length, tokens.shape[2]).scatter(1, at, tokens)
     weight = self.direction * (self.magnitude / self._norm())

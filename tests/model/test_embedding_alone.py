@@ -49,34 +49,58 @@ def test_the_last_layer_computes_the_class_token_alone_where_it_is_the_embedding
     assert seen == [1, 1 + towers.settings.ecg.tokens]
 
 
-@pytest.fixture
-def convolution():
+def drawn(kernel=6):
     torch.manual_seed(3)
-    made = PositionalConvolution(8, 6, 2).double().eval()
+    made = PositionalConvolution(8, kernel, 2).double().eval()
     made.reset_parameters()
+    with torch.no_grad():
+        made.bias.normal_()
     return made
 
 
+@pytest.fixture
+def convolution():
+    return drawn()
+
+
+def tokens_for(convolution, length):
+    return torch.randn(2, length, 8, dtype=convolution.bias.dtype, generator=torch.Generator().manual_seed(4))
+
+
 def convolved(convolution, length=20):
-    tokens = torch.randn(2, length, 8, dtype=convolution.bias.dtype, generator=torch.Generator().manual_seed(4))
-    return convolution(tokens, torch.arange(length)[None], length)
+    return convolution(tokens_for(convolution, length), None, length)
 
 
 def slowly(convolution, length=20):
     """The convolution that it is, tap by tap."""
-    tokens = torch.randn(2, length, 8, dtype=convolution.bias.dtype, generator=torch.Generator().manual_seed(4))
     norm = convolution.direction.norm(dim=(0, 1), keepdim=True)
     weight = convolution.direction * convolution.magnitude / norm
-    mixed = torch.nn.functional.conv1d(tokens.mT, weight, convolution.bias, padding=3, groups=2)[..., :length]
+    tokens = tokens_for(convolution, length).mT
+    mixed = torch.nn.functional.conv1d(tokens, weight, convolution.bias, padding=convolution.kernel // 2, groups=2)[..., :length]
     return torch.nn.functional.gelu(mixed).mT
+
+
+@pytest.mark.parametrize("kernel", [1, 5, 6])
+@pytest.mark.parametrize("length", [1, 6, 7, 8, 9, 10, 14, 20, 31, 64])
+def test_stretch_by_stretch_it_is_the_convolution_and_so_are_its_slopes(kernel, length):
+    one = drawn(kernel)
+    torch.testing.assert_close(convolved(one, length), slowly(one, length), atol=1e-12, rtol=0)
+    weights = (one.direction, one.magnitude, one.bias)
+    found, expected = (torch.autograd.grad(way(one, length).square().sum(), weights) for way in (convolved, slowly))
+    for slope, slow in zip(found, expected, strict=True):
+        torch.testing.assert_close(slope, slow, atol=1e-10, rtol=1e-10)
+
+
+def test_all_tokens_are_the_same_by_their_places(convolution):
+    tokens = tokens_for(convolution, 31)
+    torch.testing.assert_close(convolution(tokens, torch.arange(31)[None], 31), convolved(convolution, 31), atol=1e-12, rtol=0)
 
 
 def test_a_kept_spectrum_is_the_kernel_s(convolution):
     with torch.no_grad():
-        for _ in range(2):
-            torch.testing.assert_close(convolved(convolution), slowly(convolution), atol=1e-12, rtol=0)
-        assert convolution._kept is not None
-        torch.testing.assert_close(convolved(convolution, 31), slowly(convolution, 31), atol=1e-12, rtol=0)
+        for length in (20, 20, 31, 4):
+            torch.testing.assert_close(convolved(convolution, length), slowly(convolution, length), atol=1e-12, rtol=0)
+            assert convolution._kept is not None
 
 
 def step(convolution):

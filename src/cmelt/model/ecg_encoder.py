@@ -96,8 +96,7 @@ class EcgEncoder(nn.Module):
         """ecg [B, L, T] → the kept tokens with positions [B, K, D], masked ones blotted out where the settings say."""
         length = self.settings.tokens_in(ecg.shape[2])
         if kept is None or self.settings.masking == "after_position":
-            everywhere = torch.arange(length, device=ecg.device)[None]
-            tokens = self._with_positions(self._tokens(ecg, None), everywhere, length)
+            tokens = self._with_positions(self._tokens(ecg, None), None, length)
             return tokens if kept is None else _chosen(tokens, kept)
         if self.settings.masking == "signal":
             ecg = ecg * _per_sample(_visible(kept, length), self.settings.samples_per_token, ecg.shape[2])
@@ -115,7 +114,7 @@ class EcgEncoder(nn.Module):
             tokens = tokens + self.amplitude(ecg)
         return self.project_dropout(tokens)
 
-    def _with_positions(self, tokens: Tensor, places: Tensor, length: int) -> Tensor:
+    def _with_positions(self, tokens: Tensor, places: Tensor | None, length: int) -> Tensor:
         return tokens + self.positions(tokens, places, length)
 
 

@@ -46,24 +46,41 @@ class PositionalConvolution(nn.Module):
     def _norm(self) -> Tensor:
         return self.direction.norm(dim=(0, 1), keepdim=True)
 
-    def forward(self, tokens: Tensor, places: Tensor, length: int) -> Tensor:
-        """What to add to tokens [B, K, D] that stand at `places` [B, K] or [1, K] among `length`, the others being zero."""
+    def forward(self, tokens: Tensor, places: Tensor | None, length: int) -> Tensor:
+        """What to add to tokens [B, K, D] at `places` [B, K] among `length`, the others being zero; None: all are there."""
         with torch.autocast(tokens.device.type, enabled=False):
-            mixed = self._convolved(tokens.to(self.direction.dtype), places, length)
+            tokens = tokens.to(self.direction.dtype)
+            mixed = self._everywhere(tokens) if places is None else self._at_places(tokens, places, length)
         return F.gelu(mixed + self.bias)
 
-    def _convolved(self, tokens: Tensor, places: Tensor, length: int) -> Tensor:
+    def _at_places(self, tokens: Tensor, places: Tensor, length: int) -> Tensor:
         # So long that what the kernel reaches over either end meets zeros and not the other end.
-        period = length + self.kernel // 2
+        return self._convolved(tokens, places, places, length + self.kernel // 2)
+
+    def _everywhere(self, tokens: Tensor) -> Tensor:
+        """Of all tokens [B, P, D], in stretches of two kernels' length: the shorter, the smaller the kernel's spectrum."""
+        count, length, width = tokens.shape
+        period, before = 2 * self.kernel, self.kernel // 2
+        if length + before <= period:
+            return self._at_places(tokens, torch.arange(length, device=tokens.device)[None], length)
+        # Of each stretch, the places where the kernel meets neither end.
+        step = period - self.kernel + 1
+        stretches = -(-length // step)
+        padded = F.pad(tokens, (0, 0, before, stretches * step + self.kernel - 1 - before - length))
+        places = torch.arange(period, device=tokens.device)[None]
+        wanted = places[:, before : before + step]
+        mixed = self._convolved(padded.unfold(1, period, step).mT.flatten(0, 1), places, wanted, period)
+        return mixed.reshape(count, stretches * step, width)[:, :length]
+
+    def _convolved(self, tokens: Tensor, given: Tensor, wanted: Tensor, period: int) -> Tensor:
+        """What tokens [B, K, D] at places `given` [·, K] add up to at places `wanted` [·, W] of a circle: [B, W, D]."""
         cosine, sine, real, imaginary = self._spectrum(period)
-        at = places.expand(tokens.shape[0], -1)
-        of_cosine, of_sine = cosine.T[at], sine.T[at]  # [B, K, frequencies]
-        seen = self._grouped(of_cosine.transpose(1, 2) @ tokens), self._grouped(of_sine.transpose(1, 2) @ tokens)
+        seen = [self._grouped(waves.T[given].mT @ tokens) for waves in (cosine, sine)]
         # A correlation: the tokens' spectrum times the conjugate of the taps'.
         even = seen[0] @ real.mT + seen[1] @ imaginary.mT
         odd = seen[1] @ real.mT - seen[0] @ imaginary.mT
         weights = _shares(period, tokens)
-        return (of_cosine * weights) @ self._ungrouped(even) + (of_sine * weights) @ self._ungrouped(odd)
+        return (cosine.T[wanted] * weights) @ self._ungrouped(even) + (sine.T[wanted] * weights) @ self._ungrouped(odd)
 
     def _spectrum(self, period: int) -> _Spectrum:
         """The kernel's spectrum: as dear as convolving twenty records, hence kept as long as nobody learns."""
