@@ -15,6 +15,7 @@ from cmelt.interop.dbeta_sizes import DbetaSizes, read_sizes
 from cmelt.interop.dbeta_tensors import layout
 from cmelt.model.cmelt import CMeltModel
 from cmelt.model.heads import hidden_of
+from cmelt.model.packing import Packing
 from cmelt.objectives.etm import etm_loss
 from cmelt.objectives.ets import ets_loss
 from cmelt.objectives.mem import mem_loss, mem_target
@@ -60,9 +61,10 @@ def computed(model: CMeltModel, ecg: Tensor, tokens: Tensor, mask: Tensor, kept:
 def text_midway(model: CMeltModel, x: Tensor, mask: Tensor, y: Tensor) -> Tensor:
     """The text's stream where the decoder takes the ECG's."""
     fusion = model.fusion
+    padded = Packing(mask, None)
     x, y = x + fusion.modality.weight[0], fusion.before_any_text(y)
     for i in range(fusion.midway):
-        x, y = fusion.text_layers[i](x, mask, y, None), fusion.ecg_layers[i](y, None, x, mask)
+        x, y = fusion.text_layers[i](x, padded, y, None), fusion.ecg_layers[i](y, None, x, padded)
     return x
 
 

@@ -119,7 +119,8 @@ class Fusion(nn.Module):
         asked: [B, W] the text's tokens whose states are asked for at the end, the first token first. Nothing else is computed
         in the last layer, of the ECG its first token alone. None: all states.
         """
-        packing = Packing.of(text_mask)
+        # Out of training padding stays in, with states of its own as in the authors' release.
+        packing = Packing.of(text_mask) if self.training else Packing(text_mask, None)
         text = packing.pack(text) + self.modality.weight[self.TEXT]
         midway = ecg = self.before_any_text(ecg)
         for i, (text_layer, ecg_layer) in enumerate(zip(self.text_layers, self.ecg_layers, strict=True)):
