@@ -59,7 +59,7 @@ def arguments() -> argparse.Namespace:
 def apart(chosen: argparse.Namespace, way: str) -> dict[str, Any]:
     """What a process of its own measures of one way."""
     passed = ["--way", way, "--batch", str(chosen.batch), "--text-tokens", str(chosen.text_tokens), "--recipe", chosen.recipe]
-    passed += ["--rounds", str(chosen.rounds), *(f"--set={change}" for change in chosen.changes)]
+    passed += ["--rounds", str(1 if way == "plain" else chosen.rounds), *(f"--set={change}" for change in chosen.changes)]
     passed += ["--release", str(chosen.release)] if way == "release" else []
     # Threads that wait sleep soon, as in training: spinning would count as work.
     environment = {"GOMP_SPINCOUNT": "10000", **os.environ}
@@ -166,7 +166,7 @@ def compared(
 ) -> Iterator[Figure]:
     """Time and activations of ours over theirs."""
     job = f"training step of {chosen.batch} pairs, {chosen.recipe}'s sizes"
-    value, low, high = ratio(ours["seconds"], theirs["seconds"])
+    value, low, high = ratio(ours["seconds"][: len(theirs["seconds"])], theirs["seconds"])
     seconds = f"{min(ours['seconds']):.2f} s against {min(theirs['seconds']):.2f} s, {ours['threads']} threads"
     yield Figure(
         f"{job}: time", value, "×", against, low, high, *_target(TARGET_TIME, value, targets, "×"), note=seconds,
