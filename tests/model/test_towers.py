@@ -10,7 +10,7 @@ from cmelt.errors import ConfigError
 from cmelt.model.cmelt import CMeltModel, Views
 from cmelt.model.configuration import OPTIONAL_PARTS, CMeltConfig
 from cmelt.model.t5_encoder import T5Encoder, T5Sizes, position_buckets
-from cmelt.model.text_encoder import text_config
+from cmelt.model.text_encoder import put_published, text_config
 from cmelt.model.towers import TOWERS, PlainTowers
 from tiny_runs import tiny_recipe
 
@@ -44,6 +44,31 @@ def test_t5_is_that_of_transformers(kind, positions):
     real = mask.bool()
     torch.testing.assert_close(found[real], expected[real], atol=2e-5, rtol=1e-4)
     assert expected[real].std() > 0.1
+
+
+@pytest.mark.parametrize("kind", ["gated-gelu", "relu"])
+def test_t5_learns_as_that_of_transformers_does_with_dropout_in_the_same_places(kind, monkeypatch):
+    """Where dropout halves everything instead of drawing, both must come to the same states and gradients."""
+    architecture = {**SMALL, "feed_forward_proj": kind, "dropout_rate": 0.2}
+    torch.manual_seed(0)
+    theirs = AutoModelForTextEncoding.from_config(text_config(architecture), attn_implementation="eager").double().train()
+    ours = T5Encoder(T5Sizes.of(architecture)).double().train()
+    put_published(theirs, ours)
+    halved = []
+    monkeypatch.setattr(torch.nn.functional, "dropout", lambda values, *_, **__: halved.append("theirs") or values / 2)
+    for place in ("dropout", "attention"):
+        monkeypatch.setattr(f"cmelt.model.{place}.dropped", lambda values, _: halved.append("ours") or values / 2)
+    monkeypatch.setattr("cmelt.model.recompute._worth_it", lambda _: False)
+    ids, mask = torch.randint(0, 90, (3, 11)), torch.arange(11) < torch.tensor([[11], [2], [6]])
+    upstream = torch.randn(3, 11, 24, dtype=torch.float64) * mask[..., None]
+    for model in (ours, theirs):
+        states = model(input_ids=ids, attention_mask=mask.long()).last_hidden_state
+        (states * upstream).sum().backward()
+    assert halved.count("ours") == halved.count("theirs") == 2 + 4 * SMALL["num_layers"]
+    expected = {name: weight.grad for name, weight in theirs.named_parameters()}
+    for name, weight in ours.named_parameters():
+        worst = (weight.grad - expected[name]).abs().max() / expected[name].abs().max()
+        assert worst < 1e-5, (name, worst)  # transformers' norm is in single precision always
 
 
 def test_position_buckets_are_transformers_at_every_distance():

@@ -113,7 +113,8 @@ class CMeltModel(Towers, PreTrainedModel):
 
     def recompute_everything(self) -> None:
         """Keep no activations of the layers: all of them are computed twice (gradient checkpointing)."""
-        self.ecg_encoder.gradient_checkpointing = self.fusion.gradient_checkpointing = True
+        for part in (self.ecg_encoder, self.fusion, self.ecg_decoder):
+            part.gradient_checkpointing = True
         if isinstance(self.text_encoder, PreTrainedModel):
             self.text_encoder.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
         elif isinstance(self.text_encoder, T5Encoder):

@@ -62,6 +62,7 @@ class EcgDecoder(nn.Module):
         super().__init__()
         if settings.layers < 1:
             raise ValueError(f"decoder.layers {settings.layers} must be 1 or more")
+        self.gradient_checkpointing = False
         self.embed = Linear(width, settings.width)
         self.mask_token = nn.Parameter(torch.empty(settings.width))
         # A table that came with imported weights is kept as it is; None where positions are computed.
@@ -90,8 +91,9 @@ class EcgDecoder(nn.Module):
         states = states + self._positions(states).to(states.dtype)
         wanted = 1 + (hidden_of(kept, tokens) if shown is None else shown)
         for layer in self.layers[:-1]:
-            states = frugally(layer, states)
-        return self.predict(self.norm(frugally(self.layers[-1], states, wanted)))
+            states = frugally(layer, states, everything=self.gradient_checkpointing)
+        states = frugally(self.layers[-1], states, wanted, everything=self.gradient_checkpointing)
+        return self.predict(self.norm(states))
 
     def _positions(self, states: Tensor) -> Tensor:
         """[1 + P, C] for states [B, 1 + P, C]."""
