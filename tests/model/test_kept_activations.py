@@ -50,6 +50,24 @@ def test_gradients_are_those_of_keeping_everything_dropout_included(name, everyt
         assert torch.equal(one, other)
 
 
+@pytest.mark.parametrize("everything", [False, True])
+def test_a_layer_that_is_used_twice_in_a_step_learns_in_bfloat16(everything):
+    layer = layers()["ecg"].train()
+
+    def twice(run):
+        def result(states):
+            with torch.autocast("cpu", torch.bfloat16):
+                return run(run(states)).float() * weights
+
+        return result
+
+    weights = torch.randn(BATCH, TOKENS, WIDTH, generator=torch.Generator().manual_seed(3))
+    plain = gradients(layer, inputs("ecg"), twice(layer))
+    frugal = gradients(layer, inputs("ecg"), twice(lambda states: frugally(layer, states, everything=everything)))
+    for one, other in zip(frugal, plain, strict=True):  # equal but for where the gradients of two uses are added
+        torch.testing.assert_close(one, other, rtol=0.0, atol=0.01 * float(other.abs().max()))
+
+
 class Products(TorchDispatchMode):
     """How many of each operator were computed."""
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
@@ -37,8 +38,20 @@ def frugally(layer: nn.Module, states: Tensor, *inputs: object, everything: bool
         result: Tensor = layer(states, *inputs)
         return result
     chosen: dict[str, Any] = {} if everything else {"context_fn": _products_kept}
-    result = checkpoint(layer, states, *inputs, use_reentrant=False, **chosen)
+    with _no_cached_casts():
+        result = checkpoint(layer, states, *inputs, use_reentrant=False, **chosen)
     return result
+
+
+@contextmanager
+def _no_cached_casts() -> Iterator[None]:
+    """Autocast would cast a layer's weights at its first use in a step alone: computed again, a later use finds no such cast."""
+    before = torch.is_autocast_cache_enabled()
+    torch.set_autocast_cache_enabled(False)
+    try:
+        yield
+    finally:
+        torch.set_autocast_cache_enabled(before)
 
 
 def _worth_it(states: Tensor) -> bool:
