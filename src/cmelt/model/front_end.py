@@ -6,8 +6,11 @@ import math
 from collections.abc import Sequence
 from itertools import pairwise
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from cmelt.model.batch_norm import BatchNorm
 
 
 class StridedFrontEnd(nn.Module):
@@ -46,14 +49,21 @@ class StridedFrontEnd(nn.Module):
         The stage is linear, so that both follow from the means and covariances of what it looks at, 24 values at a time: a
         hundredth of the work of its outputs.
         """
+        # Half precision is no place for it: a slow drift is large in the covariances and nearly gone from what a filter passes.
+        with torch.autocast(ecg.device.type, enabled=False):
+            scale, offset = self._statistics(ecg if ecg.dtype == torch.float64 else ecg.float())
+        return (states - offset) * scale + self.norm.bias[:, None]
+
+    def _statistics(self, ecg: Tensor) -> tuple[Tensor, Tensor]:
+        """What the norm divides and shifts the first stage's states by: scale and mean, [B, C, 1] each."""
         size = self.windows[0][0]
         seen = ecg[..., : ecg.shape[2] // size * size].unflatten(2, (-1, size)).transpose(2, 3).flatten(1, 2)  # [B, L·size, N']
         mean = seen.mean(2, keepdim=True)
         spread = (seen - mean) @ (seen - mean).mT / seen.shape[2]  # [B, L·size, L·size]
-        weight = self.get_parameter("stages.0.weight").flatten(1)  # [C, L·size]
-        variance = ((weight @ spread) * weight).sum(2)  # [B, C]
+        weight = self.get_parameter("stages.0.weight").flatten(1).to(seen.dtype)  # [C, L·size]
+        variance = ((weight @ spread) * weight).sum(2).clamp(min=0)  # [B, C]; rounding may leave one below zero
         scale = self.norm.weight * (variance + self.norm.eps).rsqrt()
-        return (states - weight @ mean) * scale[..., None] + self.norm.bias[:, None]
+        return scale[..., None], weight @ mean
 
 
 class ResidualBlock(nn.Module):
@@ -103,12 +113,12 @@ class BatchNormBlock(nn.Module):
         super().__init__()
         first, second = self.KERNELS
         self.first = nn.Conv1d(before, after, first, stride=stride, padding=first // 2, bias=False)
-        self.first_norm = nn.BatchNorm1d(after)
+        self.first_norm = BatchNorm(after)
         self.second = nn.Conv1d(after, after, second, padding=second // 2, bias=False)
-        self.second_norm = nn.BatchNorm1d(after)
+        self.second_norm = BatchNorm(after)
         self.shortcut: nn.Module = nn.Identity()
         if stride > 1 or before != after:
-            self.shortcut = nn.Sequential(nn.Conv1d(before, after, 1, stride=stride, bias=False), nn.BatchNorm1d(after))
+            self.shortcut = nn.Sequential(nn.Conv1d(before, after, 1, stride=stride, bias=False), BatchNorm(after))
 
     def forward(self, states: Tensor) -> Tensor:
         """[B, C, T] → [B, C', T / stride]."""
@@ -117,10 +127,7 @@ class BatchNormBlock(nn.Module):
 
 
 class ResNet1dFrontEnd(nn.Module):
-    """ResNet1d-wang's blocks as a stem: a convolution at the full rate, then residual blocks, each at half the rate.
-
-    Batch norm over several processes is each process's own; only the first one's running statistics are kept.
-    """
+    """ResNet1d-wang's blocks as a stem: a convolution at the full rate, then residual blocks, each at half the rate."""
 
     def __init__(self, leads: int, channels: Sequence[int], kernel: int, windows: Sequence[tuple[int, int]] = ()) -> None:
         """channels: of the first convolution, then of every block."""
@@ -130,7 +137,7 @@ class ResNet1dFrontEnd(nn.Module):
         if kernel % 2 == 0:
             raise ValueError(f"ecg.stem_kernel {kernel} must be odd for the resnet1d front end")
         self.first = nn.Conv1d(leads, channels[0], kernel, padding=kernel // 2, bias=False)
-        self.first_norm = nn.BatchNorm1d(channels[0])
+        self.first_norm = BatchNorm(channels[0])
         self.blocks = nn.ModuleList(BatchNormBlock(a, b, 2) for a, b in pairwise(channels))
 
     def forward(self, ecg: Tensor) -> Tensor:
