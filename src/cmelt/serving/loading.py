@@ -49,7 +49,7 @@ def load_identified(
 
     found = load_towers(name)
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    processor = CMeltProcessor(found.towers.settings, found.tokenizer, found.aligned, found.negative_weight)
+    processor = CMeltProcessor(found.towers.settings, found.tokenizer, found.aligned, found.negative_weight, found.identity)
     towers = found.towers.to(place)
     reduce_precision(towers, native_precision(place) if precision == "auto" else precision)
     return towers, processor, found.identity

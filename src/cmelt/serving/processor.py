@@ -65,12 +65,14 @@ class CMeltProcessor:
     Attributes:
         aligned: whether the model has learned to compare ECGs with texts; without, scores by texts are refused.
         negative_weight: how much of the similarity to negative prompts is taken off a class's own.
+        identity: SHA-256 of the weights' file, by which a search index knows its model; empty where there is no file.
     """
 
     settings: ModelSettings
     tokenizer: Tokenizer
     aligned: bool = True
     negative_weight: float = 1.0
+    identity: str = ""
 
     @property
     def leads(self) -> tuple[str, ...]:
