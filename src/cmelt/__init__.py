@@ -14,15 +14,20 @@ if TYPE_CHECKING:
     from cmelt.serving.engine import describe as describe
     from cmelt.serving.engine import embed as embed
     from cmelt.serving.engine import embed_texts as embed_texts
+    from cmelt.serving.indexing import index_store as index_store
     from cmelt.serving.loading import load as load
     from cmelt.serving.processor import CMeltProcessor as CMeltProcessor
     from cmelt.serving.processor import record_of as record_of
+    from cmelt.serving.search import Hits as Hits
+    from cmelt.serving.search import search as search
+    from cmelt.serving.search_index import open_index as open_index
 
 __version__ = "0.1.0"
 
 #: Public name → the module that has it; imported when it is asked for, so that `import cmelt` stays light.
 _PUBLIC = {
     "CMeltProcessor": "cmelt.serving.processor",
+    "Hits": "cmelt.serving.search",
     "LEADS": "cmelt.records.record",
     "ReadOptions": "cmelt.records.readers",
     "Record": "cmelt.records.record",
@@ -31,14 +36,18 @@ _PUBLIC = {
     "describe": "cmelt.serving.engine",
     "embed": "cmelt.serving.engine",
     "embed_texts": "cmelt.serving.engine",
+    "index_store": "cmelt.serving.indexing",
     "load": "cmelt.serving.loading",
+    "open_index": "cmelt.serving.search_index",
     "read_ecg": "cmelt.records.readers",
     "record_of": "cmelt.serving.processor",
+    "search": "cmelt.serving.search",
 }
 
 __all__ = [
     "LEADS",
     "CMeltProcessor",
+    "Hits",
     "ReadOptions",
     "Record",
     "Scores",
@@ -47,9 +56,12 @@ __all__ = [
     "describe",
     "embed",
     "embed_texts",
+    "index_store",
     "load",
+    "open_index",
     "read_ecg",
     "record_of",
+    "search",
 ]
 
 

@@ -29,6 +29,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "study": ("cmelt.cli.study", "Compare models: train each on the same pairs, measure all on the same records."),
     "embed": ("cmelt.cli.embed", "Write a vector for every ECG of a store or folder."),
     "classify": ("cmelt.cli.classify", "Score every ECG of a store or folder for classes described in words."),
+    "index": ("cmelt.cli.index", "Make a store searchable by ECG and by text."),
+    "search": ("cmelt.cli.search", "Find the ECGs most like an ECG, or like what a text says."),
     "demo": ("cmelt.cli.demo", "The whole chain on simulated ECGs, in minutes."),
 }
 
