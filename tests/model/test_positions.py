@@ -75,7 +75,7 @@ def test_the_front_end_of_some_tokens_is_that_of_all_of_them(windows):
 
 
 def test_a_drift_that_the_filters_take_away_does_not_break_the_norm_in_half_precision():
-    """A filter that takes differences: of a drift of 20 mV nothing is left, of what stands on it a few hundredths of a millivolt."""
+    """Filters that take differences: of a drift of 20 mV nothing is left, of what stands on it hundredths of a millivolt."""
     torch.manual_seed(0)
     front_end = StridedFrontEnd(3, (4, 4), 2)
     with torch.no_grad():

@@ -14,8 +14,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from cmelt.model.across_ranks import even_share, gather
 from cmelt.model.heads import hidden_of
-from cmelt.objectives.across_ranks import even_share, gather
 from cmelt.objectives.ecg_alignment import ecg_alignment_loss
 from cmelt.objectives.etm import etm_loss
 from cmelt.objectives.ets import ets_loss

@@ -12,7 +12,7 @@ import torch.distributed
 from torch import nn
 
 from cmelt.config import load_recipe
-from cmelt.objectives.across_ranks import gather
+from cmelt.model.across_ranks import gather
 from cmelt.objectives.ets import ets_loss
 from cmelt.objectives.ets_ring import Groups, ets_loss_by_ring
 from cmelt.objectives.pairs import pairs

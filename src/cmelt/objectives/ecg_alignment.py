@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cmelt.objectives.across_ranks import first_row, gather
+from cmelt.model.across_ranks import first_row, gather
 from cmelt.objectives.precision import full
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from cmelt.objectives.across_ranks import Passing, gather, pass_on, processes
+from cmelt.model.across_ranks import Passing, gather, pass_on, processes
 from cmelt.objectives.ets import both_kinds, ets_loss, ets_rows
 from cmelt.objectives.pairs import Pairs, judged, pairs
 from cmelt.objectives.precision import full

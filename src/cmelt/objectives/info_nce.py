@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cmelt.objectives.across_ranks import even_share
+from cmelt.model.across_ranks import even_share
 from cmelt.objectives.pairs import Pairs
 from cmelt.objectives.precision import full
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from cmelt.model.across_ranks import even_share
 from cmelt.model.heads import hidden_of
-from cmelt.objectives.across_ranks import even_share
 from cmelt.objectives.precision import full
 
 EPSILON = 1e-6

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from cmelt.objectives.across_ranks import even_share
+from cmelt.model.across_ranks import even_share
 from cmelt.objectives.precision import full
 
 #: Rows whose probabilities are computed at once: the vocabulary is wide.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from cmelt.objectives.across_ranks import first_row, gather
+from cmelt.model.across_ranks import first_row, gather
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from cmelt.objectives.across_ranks import even_share
+from cmelt.model.across_ranks import even_share
 from cmelt.objectives.precision import full
 
 

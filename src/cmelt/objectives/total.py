@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cmelt.config.settings import ObjectiveSettings
+from cmelt.model.across_ranks import gather
 from cmelt.model.cmelt import Outputs
-from cmelt.objectives.across_ranks import gather
 from cmelt.objectives.ecg_alignment import ecg_alignment_loss
 from cmelt.objectives.etm import etm_loss
 from cmelt.objectives.ets_ring import Groups, ets_loss_of_all

@@ -55,7 +55,7 @@ def set_up(fabric: Fabric, model: torch.nn.Module, settings: TrainingSettings) -
     Build the optimiser afterwards: FSDP puts shares in the weights' place. Raises TrainingError for what FSDP does not support.
     """
     if settings.strategy == "fsdp" and fabric.world_size > 1:
-        refuse_unless_shardable(model, settings)
+        refuse_unless_shardable(settings)
     return fabric.setup_module(torch.compile(model) if settings.compile else model)
 
 
@@ -68,10 +68,12 @@ def processes_here(fabric: Fabric) -> int:
 def _strategy(settings: TrainingSettings, processes: int) -> Any:
     if processes == 1:
         return "auto"  # nothing to share
-    if settings.strategy != "fsdp":
-        return "ddp"
     # Fabric's own FSDP strategy is the older one, and wants GPUs.
-    from lightning_fabric.strategies import ModelParallelStrategy
+    from lightning_fabric.strategies import DDPStrategy, ModelParallelStrategy
+
+    if settings.strategy != "fsdp":
+        # Every process has the same running statistics by itself (model/batch_norm.py): nothing is to be sent for them.
+        return DDPStrategy(broadcast_buffers=False)
 
     def over(model: torch.nn.Module, mesh: DeviceMesh) -> torch.nn.Module:
         return shard(model, mesh["data_parallel"])

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from cmelt.checkpoints.divided import is_divided
 from cmelt.config.settings import TrainingSettings
 from cmelt.errors import TrainingError
-from cmelt.objectives.across_ranks import processes
+from cmelt.model.across_ranks import processes
 
 if TYPE_CHECKING:
     from torch.distributed.device_mesh import DeviceMesh
@@ -43,13 +43,10 @@ def shard(model: nn.Module, mesh: DeviceMesh) -> nn.Module:
     return model
 
 
-def refuse_unless_shardable(model: nn.Module, settings: TrainingSettings) -> None:
+def refuse_unless_shardable(settings: TrainingSettings) -> None:
     """Raise TrainingError, naming the setting, for what FSDP cannot do here, or has not been shown to."""
     if settings.compile:
         raise TrainingError("training.strategy", "fsdp is not tested with training.compile", "switch one of them off")
-    if any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in model.modules()):
-        fault = "fsdp keeps no common running means of batch norm"
-        raise TrainingError("training.strategy", fault, "use ddp, or a model without batch norm (model.ecg.stem)")
     if "ignored_params" not in _parameters_of_fully_shard():
         raise TrainingError("training.strategy", f"fsdp needs PyTorch 2.7, here is {torch.__version__}", "use ddp, or upgrade")
 

@@ -1,4 +1,4 @@
-"""What the objectives see of the other processes: their embeddings, gradients included, and counts over all of them."""
+"""What a process sees of the others: their rows (embeddings, statistics), gradients included, and counts over all of them."""
 
 from __future__ import annotations
 
