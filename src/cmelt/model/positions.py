@@ -118,7 +118,8 @@ class PositionalConvolution(nn.Module):
 def _waves(period: int, like: Tensor) -> tuple[Tensor, Tensor]:
     """Cosines and sines of every frequency up to half the rate, at every place: [frequencies, period] each."""
     # The angle is taken modulo a turn in whole numbers: large ones would lose digits.
-    turns = torch.arange(period // 2 + 1)[:, None] * torch.arange(period) % period
+    places = torch.arange(period, device=like.device)
+    turns = places[: period // 2 + 1, None] * places % period
     angles = turns.double() * (2 * math.pi / period)
     return angles.cos().to(like), angles.sin().to(like)
 
