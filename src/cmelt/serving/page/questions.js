@@ -1,0 +1,65 @@
+// What is looked for: lines that somebody typed, or a ready set.
+
+/** Ready sets: a bundled task, or bundled statements by name. The names are the package's; a test holds them to it. */
+export const SETS = [
+  {
+    title: "A first look (12 findings)",
+    classes: [
+      "normal-ecg",
+      "sinus-rhythm",
+      "sinus-bradycardia",
+      "sinus-tachycardia",
+      "atrial-fibrillation",
+      "first-degree-av-block",
+      "left-bundle-branch-block",
+      "right-bundle-branch-block",
+      "ventricular-premature-beats",
+      "left-ventricular-hypertrophy",
+      "myocardial-infarction",
+      "ischaemia",
+    ],
+  },
+  { title: "Superclasses of PTB-XL (5)", task: "ptbxl-super" },
+  { title: "Rhythms of PTB-XL (12)", task: "ptbxl-rhythm" },
+  { title: "Diagnoses of PTB-XL (44)", task: "ptbxl-diagnoses" },
+  { title: "Forms of PTB-XL (19)", task: "ptbxl-form" },
+  { title: "PhysioNet/CinC Challenge 2021 (26)", task: "cinc2021" },
+  { title: "Abnormalities of CODE (6)", task: "code" },
+];
+
+/** Words around a finding that a report would not have: "Is there … ?". */
+const ASKING =
+  /^\s*(is there|are there|is it|is this|does it show|does the ecg show|do you see|could (this|it) be|any sign of|any)\s+/i;
+const ARTICLE = /^(any|an|a|the|signs? of)\s+/i;
+
+/** Lines of text → findings: questions become what they ask for, empty lines and repetitions go. */
+export function findingsOf(text) {
+  const lines = text.split(/\r?\n/).map((line) =>
+    line
+      .trim()
+      .replace(/[?？]+$/, "")
+      .trim(),
+  );
+  const findings = lines
+    .map((line) => (ASKING.test(line) ? line.replace(ASKING, "").replace(ARTICLE, "") : line))
+    .map((line) => line.trim());
+  return [...new Set(findings.filter(Boolean))];
+}
+
+/** Fields of a request: what of the menu (index into SETS, "" for the lines typed) and of the lines is asked. */
+export function questionOf(choice, text) {
+  if (choice === "") return { prompts: findingsOf(text) };
+  const { task, classes } = SETS[Number(choice)];
+  return task ? { task } : { classes };
+}
+
+/** The same for one finding out of an answer to `question`. */
+export function questionOfOne(question, finding) {
+  if (question.prompts) return { prompts: [finding] };
+  return question.task ? { task: question.task, classes: [finding] } : { classes: [finding] };
+}
+
+/** Whether nothing is asked. */
+export function isEmpty(question) {
+  return question.prompts?.length === 0;
+}
