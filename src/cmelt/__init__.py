@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cmelt.drawing.plot import plot as plot
     from cmelt.records.readers import ReadOptions as ReadOptions
     from cmelt.records.readers import read_ecg as read_ecg
     from cmelt.records.record import LEADS as LEADS
@@ -39,6 +40,7 @@ _PUBLIC = {
     "index_store": "cmelt.serving.indexing",
     "load": "cmelt.serving.loading",
     "open_index": "cmelt.serving.search_index",
+    "plot": "cmelt.drawing.plot",
     "read_ecg": "cmelt.records.readers",
     "record_of": "cmelt.serving.processor",
     "search": "cmelt.serving.search",
@@ -59,6 +61,7 @@ __all__ = [
     "index_store",
     "load",
     "open_index",
+    "plot",
     "read_ecg",
     "record_of",
     "search",

@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "prepare": ("cmelt.cli.prepare", "Turn a dataset into a store."),
     "inspect": ("cmelt.cli.inspect", "Say what a store holds, and what was left out and why."),
     "show": ("cmelt.cli.show", "Read one ECG and say what is in it."),
+    "plot": ("cmelt.cli.plot", "Draw one ECG on its paper, to scale: SVG, PNG or PDF."),
     "info": ("cmelt.cli.info", "Count a model's parameters, part by part."),
     "pretrain": ("cmelt.cli.pretrain", "Pre-train the two encoders on a store."),
     "evaluate": ("cmelt.cli.evaluate", "Measure a model: zero-shot, probes, intervals, controls."),
@@ -31,6 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "classify": ("cmelt.cli.classify", "Score every ECG of a store or folder for classes described in words."),
     "index": ("cmelt.cli.index", "Make a store searchable by ECG and by text."),
     "search": ("cmelt.cli.search", "Find the ECGs most like an ECG, or like what a text says."),
+    "serve": ("cmelt.cli.serve", "Answer over HTTP, with a page for people."),
     "demo": ("cmelt.cli.demo", "The whole chain on simulated ECGs, in minutes."),
 }
 

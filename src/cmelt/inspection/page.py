@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from cmelt import __version__
+from cmelt.drawing import draw_ecg
 from cmelt.inspection.examples import Shown, examples_of
 from cmelt.inspection.facts import SPLITS, facts_of, flags_by_lead
 from cmelt.pages import Bar, bar_chart, document, facts, histogram, table
-from cmelt.records.drawing import draw_ecg
 from cmelt.store.opened import Store
 from cmelt.text.cleaning import clean_report
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
+from cmelt.drawing import draw_ecg
 from cmelt.evaluation.embedder import EvaluationStore
 from cmelt.evaluation.further import Further
 from cmelt.evaluation.report.charts import forest_chart, loss_chart, roc_chart
@@ -22,7 +23,6 @@ from cmelt.evaluation.report.tables import (
 )
 from cmelt.evaluation.results import Comparison, Example, Results
 from cmelt.pages import document
-from cmelt.records.drawing import draw_ecg
 
 
 def page(results: Sequence[Results], further: Further, loss_log: Path | None, store: EvaluationStore | None) -> str:
