@@ -77,11 +77,10 @@ def _print_table(hits: Hits) -> None:
 
     from cmelt.serving.notice import NOTICE
 
-    table = Table("similarity", "record", "age", "sex", "labels", "report")
+    table = Table("similarity", "record", "age", "sex", "labels", "report", show_lines=True)
     for hit in hits:
-        table.add_row(
-            f"{hit.similarity:.3f}", *(escape(_cell(value)) for value in (hit.record, hit.age, hit.sex, hit.labels, hit.report))
-        )
+        told = (hit.record, hit.age, hit.sex, _bare(hit.labels), hit.report)
+        table.add_row(f"{hit.similarity:.3f}", *(escape(_cell(value)) for value in told))
     Console().print(table)
     if hits.facts is not None and (hits.facts.missing_leads or hits.facts.flags):
         missing = tuple(f"no {lead}" for lead in hits.facts.missing_leads)
@@ -89,7 +88,13 @@ def _print_table(hits: Hits) -> None:
     say(f"{len(hits)} of {hits.among} records. {NOTICE}")
 
 
+def _bare(labels: tuple[str, ...]) -> str:
+    """Each label once, without its vocabulary; mere code numbers are left to `--json`."""
+    names = dict.fromkeys(label.partition(":")[2] or label for label in labels)
+    return " ".join(name for name in names if not name.isdigit())
+
+
 def _cell(value: Any) -> str:
     if value is None:
         return "–"
-    return f"{value:g}" if isinstance(value, float) else " ".join(value) if isinstance(value, tuple) else str(value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
