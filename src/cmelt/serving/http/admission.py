@@ -1,0 +1,127 @@
+"""Who and what is let in: by name, by token, by number, by size, by time. All before anything is read."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import math
+from collections.abc import Mapping
+from contextlib import suppress
+from urllib.parse import urlsplit
+
+from starlette.types import Message, Receive
+
+from cmelt.serving.http.refusal import TOO_LARGE, TOO_MANY, Refusal
+from cmelt.serving.http.settings import Limits, ServiceSettings
+
+_DRAIN_SECONDS = 2.0
+
+
+def check_host(headers: Mapping[str, str], settings: ServiceSettings) -> None:
+    """Refuse what is addressed to a name that this service does not have, or comes from another site's page."""
+    allowed = settings.checked_hosts
+    host = headers.get("host", "").lower()
+    if allowed is not None and _without_port(host) not in allowed:
+        raise Refusal(403, "the request", "it is addressed to a name that this service does not have", "allow it with --name")
+    origin = headers.get("origin")
+    if origin is not None and urlsplit(origin).netloc.lower() != host:
+        raise Refusal(403, "the request", "it comes from another site's page", "call the service from its own page")
+
+
+def check_token(headers: Mapping[str, str], settings: ServiceSettings) -> None:
+    """Refuse a caller without the token. The comparison takes as long for a near miss as for any other."""
+    if settings.token is None:
+        return
+    scheme, _, shown = headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not hmac.compare_digest(shown.strip().encode(), settings.token.encode()):
+        raise Refusal(401, "the request", "it shows no valid token", "send Authorization: Bearer TOKEN")
+
+
+def _without_port(host: str) -> str:
+    return host.partition("]")[0] + "]" if host.startswith("[") else host.partition(":")[0]
+
+
+class Gate:
+    """Counts requests and bytes that are inside, over all requests; one event loop uses it."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self.inside = 0
+        self.bytes = 0
+
+    def enter(self) -> None:
+        """Let one more in, or refuse it."""
+        if self.inside >= self._limits.waiting:
+            reason = f"{self._limits.waiting} requests are at work or waiting"
+            raise Refusal(TOO_MANY, "the request", reason, "ask again in a moment", 1)
+        self.inside += 1
+
+    def take(self, count: int) -> None:
+        """Count bytes of a body in, or refuse them."""
+        if self.bytes + count > self._limits.bodies * self._limits.body_bytes:
+            raise Refusal(TOO_MANY, "the body", "large bodies of others are on their way", "ask again in a moment", 2)
+        self.bytes += count
+
+    def leave(self, count: int) -> None:
+        """One request, and the bytes of its body, are done."""
+        self.inside -= 1
+        self.bytes -= count
+
+
+class Body:
+    """A request's body as it comes: no larger, no slower than allowed, and counted at the gate.
+
+    Args:
+        receive: the server's.
+        headers: of the request.
+        gate: where bytes are counted.
+        limits: see `Limits`.
+        started: when the request began, in the loop's time.
+    """
+
+    def __init__(self, receive: Receive, headers: Mapping[str, str], gate: Gate, limits: Limits, started: float) -> None:
+        self._receive, self._gate, self._limits = receive, gate, limits
+        self._deadline = started + limits.receive_seconds
+        self._announced = headers.get("content-length", "")
+        self.asked_first = headers.get("expect", "").lower() == "100-continue"
+        self.bytes = 0
+        self.complete = False
+
+    def check_announced(self) -> None:
+        """Refuse a body that is announced too large before any of it is read."""
+        if self._announced.isdecimal() and int(self._announced[:18]) > self._limits.body_bytes:
+            raise self._too_large()
+
+    async def receive(self) -> Message:
+        """The next part. Raises Refusal."""
+        if self.complete:
+            return await self._receive()
+        try:
+            async with asyncio.timeout_at(self._deadline):
+                message = await self._receive()
+        except TimeoutError:
+            reason = f"it has not come within {self._limits.receive_seconds:g} s"
+            raise Refusal(408, "the body", reason, "send it faster, or a smaller one") from None
+        self.complete = message["type"] != "http.request" or not message.get("more_body", False)
+        size = len(message.get("body", b""))
+        if self.bytes + size > self._limits.body_bytes:
+            raise self._too_large()
+        self._gate.take(size)
+        self.bytes += size
+        return message
+
+    async def drain(self) -> None:
+        """Read on for a moment, keeping nothing: many clients see an answer only once they have sent all."""
+        if self.complete or self.asked_first:
+            return
+        left: float = self._limits.body_bytes
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_DRAIN_SECONDS):
+                while left > 0:
+                    message = await self._receive()
+                    left = left - len(message.get("body", b"")) if message.get("more_body", False) else -math.inf
+
+    def _too_large(self) -> Refusal:
+        most = self._limits.body_bytes
+        told = f"{most >> 20} MiB" if most >= 1 << 20 else f"{most} bytes"
+        return Refusal(TOO_LARGE, "the body", f"it is larger than {told}", "cut the recording, or send a smaller file")

@@ -1,0 +1,164 @@
+"""Around every request: admission, time limit, headers, and an answer, a figure and a line of the log whatever happens.
+
+Nothing that a request says reaches the log: route, status and time are told; of an error its type and the place in our source.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import secrets
+import traceback
+from pathlib import Path
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+import cmelt
+from cmelt.errors import CMeltError
+from cmelt.serving.http.admission import Body, Gate, check_host, check_token
+from cmelt.serving.http.page import page_files
+from cmelt.serving.http.refusal import UNAVAILABLE, Refusal, refusal_of
+from cmelt.serving.http.service import Service
+
+_log = logging.getLogger("cmelt.serve")
+_SOURCE = Path(cmelt.__file__).parent
+
+#: Nothing from elsewhere, nothing inline, nothing that frames the page.
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; font-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+SECURITY_HEADERS = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+}
+#: Routes by their beginning, for figures and the log; anything else is "other".
+_ROUTES = (
+    *("/v1/classify", "/v1/embed", "/v1/ecg", "/v1/search", "/v1/explain", "/v1/tasks", "/healthz", "/readyz", "/metrics"),
+    "/openapi.json",
+)
+_WITH_NAMES = ("/v1/examples", "/v1/index")
+_CLIENT_GONE = 499
+
+
+class Guard:
+    """The outermost layer; see above."""
+
+    def __init__(self, app: ASGIApp, service: Service) -> None:
+        self._app, self._service = app, service
+        self._gate = Gate(service.limits)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = asyncio.get_running_loop().time()
+        headers = Headers(scope=scope)
+        body = Body(receive, headers, self._gate, self._service.limits, started)
+        answer = _Answer(send, scope)
+        try:
+            await self._admitted(scope, headers, body, answer)
+        except (ClientDisconnect, asyncio.CancelledError) as error:
+            answer.status = answer.status or _CLIENT_GONE
+            if isinstance(error, asyncio.CancelledError):
+                raise
+        except Exception as error:  # whatever it is, the caller gets an answer, and the log nothing of the request
+            await self._refuse(error, body, answer)
+        finally:
+            self._tell(scope, answer, asyncio.get_running_loop().time() - started)
+
+    async def _admitted(self, scope: Scope, headers: Headers, body: Body, answer: _Answer) -> None:
+        settings = self._service.settings
+        check_host(headers, settings)
+        if scope["path"].startswith("/v1") or scope["path"] == "/metrics":
+            check_token(headers, settings)
+        if scope["method"] != "POST":
+            async with asyncio.timeout(settings.limits.answer_seconds):
+                await self._app(scope, body.receive, answer.send)
+            return
+        body.check_announced()
+        self._gate.enter()
+        self._service.inside = self._gate.inside
+        try:
+            async with asyncio.timeout(settings.limits.answer_seconds):
+                await self._app(scope, body.receive, answer.send)
+        finally:
+            self._gate.leave(body.bytes)
+            self._service.inside = self._gate.inside
+
+    async def _refuse(self, error: Exception, body: Body, answer: _Answer) -> None:
+        refusal = self._refusal(error, answer.request_id)
+        if answer.status:
+            return  # too late: the answer has begun; the server cuts it off
+        await body.drain()
+        content = json.dumps(refusal.body(), ensure_ascii=False).encode()
+        headers = {"Content-Type": "application/json", "Content-Length": str(len(content)), **refusal.headers()}
+        raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+        await answer.send({"type": "http.response.start", "status": refusal.status, "headers": raw})
+        await answer.send({"type": "http.response.body", "body": content})
+
+    def _refusal(self, error: Exception, request_id: str) -> Refusal:
+        if isinstance(error, CMeltError):
+            refusal = refusal_of(error)
+            if refusal.status == 500:
+                _log.error("%s %s at %s", request_id, type(error).__name__, place_of(error))
+            return refusal
+        if isinstance(error, TimeoutError):
+            reason = f"it took longer than {self._service.limits.answer_seconds:g} s"
+            return Refusal(UNAVAILABLE, "the request", reason, "ask again later, or send less", 5)
+        if isinstance(error, MemoryError):
+            return Refusal(
+                UNAVAILABLE, "the request", "there is not enough memory for it now", "ask again later, or send less", 5
+            )
+        _log.error("%s %s at %s", request_id, type(error).__name__, place_of(error))
+        return Refusal(500, "the service", "it has failed at this", f"tell whoever runs it: the log has {request_id}")
+
+    def _tell(self, scope: Scope, answer: _Answer, seconds: float) -> None:
+        route, status = route_of(scope["path"]), answer.status or _CLIENT_GONE
+        self._service.metrics.answered(route, scope["method"], status, seconds)
+        _log.info("%s %s %s %d %.0f ms", answer.request_id, scope["method"][:8], route, status, 1000 * seconds)
+
+
+class _Answer:
+    """What is sent, with the headers that every answer has."""
+
+    def __init__(self, send: Send, scope: Scope) -> None:
+        self._send = send
+        self._is_page = route_of(scope["path"]) == "page"
+        self.request_id = secrets.token_hex(4)
+        self.status = 0
+
+    async def send(self, message: Message) -> None:
+        """ASGI."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = MutableHeaders(scope=message)
+            headers.update({**SECURITY_HEADERS, "X-Request-Id": self.request_id})
+            headers.setdefault("Cache-Control", "no-cache" if self._is_page else "no-store")
+        await self._send(message)
+
+
+def route_of(path: str) -> str:
+    """The route that a path belongs to: one of those that there are, never what a caller wrote."""
+    if path in _ROUTES or path in _WITH_NAMES:
+        return path
+    for route in _WITH_NAMES:
+        if path.startswith(f"{route}/"):
+            return f"{route}/…"
+    return "page" if path.removeprefix("/") in page_files() else "other"
+
+
+def place_of(error: BaseException) -> str:
+    """Where in our source an error came from, without its message."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if Path(frame.filename).is_relative_to(_SOURCE)]
+    return f"{Path(own[-1].filename).relative_to(_SOURCE)}:{own[-1].lineno}" if own else "a library"

@@ -1,0 +1,112 @@
+"""What a request carries: its ECG as files, JSON or canonical bytes, and its options; nothing is read or decoded yet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from cmelt.records.record import Record
+from cmelt.serving.http import canonical
+from cmelt.serving.http.question import READING, Given, merged, read_options
+from cmelt.serving.http.refusal import TOO_LARGE, UNPROCESSABLE, UNSUPPORTED, Refusal
+from cmelt.serving.http.signal_body import ECG_KEYS, parsed_body, record_of_body
+from cmelt.serving.http.uploads import Upload, read_uploaded
+
+MULTIPART, JSON = "multipart/form-data", "application/json"
+_FIELDS = 64
+_LONGEST_FIELD = 256 << 10
+_FILE = "file"
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """A request's content, received and not yet opened; `opened` is for a thread that may take its time.
+
+    Attributes:
+        query: options of the address.
+        form: options of a form's fields.
+        uploads: files; or else
+        content: the body, of the media type `kind`.
+    """
+
+    kind: str
+    query: tuple[tuple[str, str], ...]
+    form: tuple[tuple[str, str], ...] = ()
+    uploads: tuple[Upload, ...] = ()
+    content: bytes = b""
+
+    def opened(self, known: Sequence[str]) -> tuple[Record, Given]:
+        """The ECG, and the options by name, which have to be among `known`.
+
+        Raises:
+            CMeltError: no ECG, or an option that is not known.
+        """
+        if self.kind == JSON:
+            body = parsed_body(self.content)
+            given = merged(self.query, _own_options(body), known)
+            return record_of_body(body), given
+        if self.kind == canonical.MEDIA_TYPE:
+            return canonical.record_in(self.content), merged(self.query, (), known)
+        given = merged(self.query, self.form, (*known, *READING))
+        return read_uploaded(self.uploads, read_options(given)), given
+
+    def options(self, known: Sequence[str]) -> Given:
+        """The options alone, of a request that need not have an ECG."""
+        if self.kind == JSON:
+            return merged(self.query, _own_options(parsed_body(self.content)), known)
+        return merged(self.query, self.form, (*known, *READING))
+
+    @property
+    def has_ecg(self) -> bool:
+        """Whether there is an ECG in it, as far as can be told without opening it."""
+        if self.kind == JSON:
+            return any(key in parsed_body(self.content) for key in ECG_KEYS)
+        return bool(self.uploads) or self.kind == canonical.MEDIA_TYPE
+
+
+async def received(request: Request, most_files: int, *, needs_ecg: bool = True) -> Parcel:
+    """The request's content, whole.
+
+    Raises:
+        Refusal: another media type, a form that is broken, too many parts, or no file in it.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    query = tuple(request.query_params.multi_items())
+    if kind == MULTIPART:
+        return await _form(request, query, most_files, needs_ecg=needs_ecg)
+    if kind in (JSON, canonical.MEDIA_TYPE):
+        return Parcel(kind, query, content=await request.body())
+    reason = "the request has no Content-Type that is taken here"
+    raise Refusal(UNSUPPORTED, "the body", reason, f"send {MULTIPART} with a part named file, {JSON}, or {canonical.MEDIA_TYPE}")
+
+
+async def _form(request: Request, query: tuple[tuple[str, str], ...], most_files: int, *, needs_ecg: bool) -> Parcel:
+    """Files stay where the form's parser has put them: in memory, or in a file without a name that ends with the request."""
+    try:
+        form = await request.form(max_files=most_files, max_fields=_FIELDS, max_part_size=_LONGEST_FIELD)
+    except HTTPException as error:
+        if error.detail.startswith(("Too many", "Part exceeded")):
+            remedy = f"send at most {most_files} files, {_FIELDS} fields, and {_LONGEST_FIELD >> 10} KiB a field"
+            raise Refusal(TOO_LARGE, "the form", "it has too many parts, or too long a field", remedy) from None
+        raise Refusal(UNPROCESSABLE, "the form", "it is not multipart/form-data as RFC 7578 has it", "send it whole") from None
+    uploads, fields = [], []
+    for name, value in form.multi_items():
+        if not isinstance(value, UploadFile):
+            fields.append((name, value))
+        elif name == _FILE:
+            uploads.append(Upload(value.filename or "", value.file))
+        else:
+            raise Refusal(UNPROCESSABLE, "the form", "a file in a part of another name", f"name each part with a file {_FILE}")
+    if needs_ecg and not uploads:
+        raise Refusal(UNPROCESSABLE, "the form", f"it has no part named {_FILE} with a file name", f"curl -F {_FILE}=@ecg.dcm …")
+    return Parcel(MULTIPART, query, tuple(fields), tuple(uploads))
+
+
+def _own_options(body: dict[str, Any]) -> list[tuple[str, Any]]:
+    """What of a JSON body is no part of the ECG; null is as if it were not there."""
+    return [(name, value) for name, value in body.items() if name not in ECG_KEYS and value is not None]

@@ -1,0 +1,100 @@
+"""The service as a process: socket, server, log, signals."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import socket
+import sys
+import warnings
+from collections.abc import Callable
+
+import uvicorn
+from prometheus_client import disable_created_metrics
+
+from cmelt.errors import ConfigError
+from cmelt.serving.http.app import build_app
+from cmelt.serving.http.loaded import Sources
+from cmelt.serving.http.private_folder import private_folder
+from cmelt.serving.http.service import Service
+from cmelt.serving.http.settings import ServiceSettings
+
+_BACKLOG = 256
+#: Connections at a time, idle ones too; beyond, the server says 503 without asking us.
+_CONNECTIONS = 512
+
+
+def serve(sources: Sources, settings: ServiceSettings, say: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or SIGINT; requests that are inside are answered before it returns.
+
+    Args:
+        say: told where it listens, and that it ends.
+    Raises:
+        ConfigError: the address cannot be had.
+        CMeltError: the model or the index cannot be loaded.
+    """
+    with _bound(settings) as listening, private_folder():
+        _quiet()
+        disable_created_metrics()  # a second series for each, which nobody reads
+        service = Service(sources, settings)
+        server = uvicorn.Server(_configuration(service, lambda: _end(server)))
+        # uvicorn raises the signal again when it is done; then it means nothing any more. SIGINT stays an interruption.
+        signal.signal(signal.SIGTERM, lambda *_: None)
+        say(f"serving {sources.name} at {address(listening)}")
+        server.run(sockets=[listening])
+        if service.worker.failure is not None:
+            raise service.worker.failure
+        say("served; every request that was inside is answered")
+
+
+def address(listening: socket.socket) -> str:
+    """Where it listens, as one types it."""
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _end(server: uvicorn.Server) -> None:
+    server.should_exit = True
+
+
+def _configuration(service: Service, failed: Callable[[], None]) -> uvicorn.Config:
+    return uvicorn.Config(
+        build_app(service, failed),
+        http="h11",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,  # it would tell addresses and queries
+        server_header=False,
+        proxy_headers=False,
+        limit_concurrency=_CONNECTIONS,
+        timeout_keep_alive=5,
+        timeout_graceful_shutdown=round(service.limits.stop_seconds),
+    )
+
+
+def _bound(settings: ServiceSettings) -> socket.socket:
+    try:
+        found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, protocol, _, place = found[0]
+        listening = socket.socket(family, kind, protocol)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(place)
+        listening.listen(_BACKLOG)
+    except OSError as error:
+        reason = error.strerror or "it is no address of this machine"
+        raise ConfigError(f"{settings.host}:{settings.port}", reason, "choose another --port or --host") from error
+    return listening
+
+
+def _quiet() -> None:
+    """Only our lines are logged: a library's may quote what it reads, and so may a warning or the trace of an error."""
+    warnings.simplefilter("ignore")
+    logging.lastResort = None
+    logging.getLogger().handlers[:] = [logging.NullHandler()]
+    log = logging.getLogger("cmelt.serve")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    log.handlers[:] = [handler]
+    log.setLevel(logging.INFO)
+    log.propagate = False

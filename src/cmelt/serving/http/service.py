@@ -1,0 +1,196 @@
+"""The service without HTTP: from what a request carries to an answer."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+from cmelt.records.leads import derive_limb_leads
+from cmelt.records.quality import quality_flags
+from cmelt.records.record import LEADS, Record, without_calibration
+from cmelt.serving.engine import Described, scored
+from cmelt.serving.http import answers, canonical, loaded
+from cmelt.serving.http.loaded import Loaded, Sources
+from cmelt.serving.http.metrics import Metrics
+from cmelt.serving.http.question import ASKING, DEFAULT_TASK, Given, Question, question_of
+from cmelt.serving.http.receiving import Parcel
+from cmelt.serving.http.refusal import TOO_LARGE, Refusal
+from cmelt.serving.http.settings import Limits, ServiceSettings
+from cmelt.serving.http.worker import Batching, Worker, not_ready
+from cmelt.serving.notice import NOTICE
+from cmelt.serving.processor import Prepared
+
+_Made = TypeVar("_Made")
+#: Questions whose prompts are kept as vectors.
+_QUESTIONS_KEPT = 64
+
+_log = logging.getLogger("cmelt.serve")
+
+
+@dataclass(frozen=True)
+class Opened:
+    """An ECG on its way to the model, with the request's options."""
+
+    record: Record
+    prepared: Prepared
+    given: Given
+
+
+class Service:
+    """A model at work for many callers.
+
+    Args:
+        sources: what to load.
+        settings: limits among them.
+    """
+
+    def __init__(self, sources: Sources, settings: ServiceSettings) -> None:
+        self.sources, self.settings, self.metrics = sources, settings, Metrics()
+        limits = settings.limits
+        warm = Question(DEFAULT_TASK)
+        batching = Batching(limits.batch_windows, limits.batch_seconds)
+        self.worker: Worker[Loaded] = Worker(lambda: loaded.load(sources, warm), loaded.embed, batching, self.metrics.batch)
+        self.inside = 0
+        self.metrics.watch(lambda: float(self.inside), lambda: self.worker.ready)
+        self._readers = ThreadPoolExecutor(limits.readers, thread_name_prefix="cmelt-reader")
+        self._described: dict[Question, asyncio.Task[Described]] = {}
+
+    @property
+    def limits(self) -> Limits:
+        """How much may be asked for."""
+        return self.settings.limits
+
+    def start(self, failed: Callable[[], None]) -> None:
+        """Load the model aside; `failed` is called, in another thread, where that cannot be."""
+        self.worker.start(failed)
+
+    def stop(self) -> None:
+        """End both threads. What still waits is told so."""
+        self._readers.shutdown(wait=False, cancel_futures=True)
+        self.worker.stop(self.limits.stop_seconds)
+
+    @property
+    def model(self) -> answers.ModelName:
+        """Which model it is. Raises Refusal while it is being loaded."""
+        return answers.ModelName(name=self.sources.name, sha256=self._loaded.identity)
+
+    @property
+    def _loaded(self) -> Loaded:
+        if self.worker.loaded is None:
+            raise not_ready(stopping=False)
+        return self.worker.loaded
+
+    async def reading(self, work: Callable[[], _Made]) -> _Made:
+        """What `work` makes, in a thread for work that needs no model."""
+        return await asyncio.get_running_loop().run_in_executor(self._readers, work)
+
+    async def opened(self, parcel: Parcel, known: Sequence[str]) -> Opened:
+        """The ECG of a request in the model's form, and its options."""
+        processor = self._loaded.processor
+
+        def open_() -> Opened:
+            record, given = parcel.opened(known)
+            self._refuse_length(record, processor.seconds)
+            return Opened(record, processor.record(record), given)
+
+        return await self.reading(open_)
+
+    async def classified(self, parcel: Parcel) -> answers.ClassifyAnswer:
+        """Scores of the ECG for the classes asked for."""
+        ecg = await self.opened(parcel, ASKING)
+        question = await self.reading(lambda: question_of(ecg.given))
+        described = await self._prompts(question)
+        vector = await self.worker.embed(ecg.prepared.ecg)
+        values, scoring = scored(vector[np.newaxis], described, question.scoring)
+        scores = zip(described.task.classes, values[0].tolist(), strict=True)
+        results = [
+            answers.ClassResult.model_validate({"class": name, "score": score})
+            for name, score in sorted(scores, key=lambda one: -one[1])
+        ]
+        return answers.ClassifyAnswer(
+            notice=NOTICE,
+            model=self.model,
+            scoring=scoring,
+            results=results,
+            flags=list(ecg.prepared.facts.flags),
+            facts=scored_facts(ecg),
+        )
+
+    async def embedded(self, parcel: Parcel) -> answers.EmbedAnswer:
+        """The ECG's vector."""
+        ecg = await self.opened(parcel, ())
+        vector = await self.worker.embed(ecg.prepared.ecg)
+        flags = list(ecg.prepared.facts.flags)
+        return answers.EmbedAnswer(
+            notice=NOTICE, model=self.model, embedding=vector.tolist(), flags=flags, facts=scored_facts(ecg)
+        )
+
+    async def canonical(self, parcel: Parcel) -> bytes:
+        """The ECG as the page draws it, whatever is wrong with it."""
+
+        def convert() -> bytes:
+            record, _ = parcel.opened(())
+            return drawable(record)
+
+        return await self.reading(convert)
+
+    async def _prompts(self, question: Question) -> Described:
+        """The question's classes for the model; the same question of many callers is read once."""
+        asked = Question(question.classes, None, question.only)
+        task = self._described.pop(asked, None)
+        if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
+            task = asyncio.create_task(self.worker.alone(lambda one: one.described(asked)))
+        self._described[asked] = task  # the last asked for comes last
+        while len(self._described) > _QUESTIONS_KEPT:
+            self._described.pop(next(iter(self._described)))
+        return await asyncio.shield(task)
+
+    def _refuse_length(self, record: Record, window_seconds: float) -> None:
+        windows = math.ceil(record.seconds / window_seconds)
+        if windows > self.limits.windows:
+            longest = round(self.limits.windows * window_seconds)
+            raise Refusal(TOO_LARGE, "the ECG", f"it lasts longer than {longest} s", "send a part of it")
+
+
+def drawable(record: Record) -> bytes:
+    """`record` in the canonical form, with the leads that two others imply."""
+    record = without_calibration(record)
+    whole, derived = derive_limb_leads(record)
+    flags = (*quality_flags(record), *(f"derived:{lead}" for lead in derived))
+    flags = tuple(flag for flag in dict.fromkeys(flags) if not flag.startswith("missing:") or flag[8:] not in derived)
+    missing = tuple(lead for lead in LEADS if lead not in whole.leads)
+    return canonical.canonical_ecg(whole, missing, flags, facts_of(record, derived).model_dump())
+
+
+def facts_of(record: Record, derived: Sequence[str] = ()) -> answers.Facts:
+    """What the file says beside its samples. Who the patient is, is never read."""
+    return answers.Facts(
+        seconds=record.seconds,
+        rate=record.rate,
+        leads=list(record.leads),
+        derived=list(dict.fromkeys((*record.derived, *derived))),
+        age=answers.plain(record.age),
+        sex=record.sex,
+        report=record.report,
+        labels=list(record.labels),
+        measurements={name: value for name, value in record.measurements.items() if answers.plain(value) is not None},
+    )
+
+
+def scored_facts(ecg: Opened) -> answers.ScoredFacts:
+    """As `facts_of`, and what the model saw."""
+    done = ecg.prepared.facts
+    derived = [flag.partition(":")[2] for flag in done.flags if flag.startswith("derived:")]
+    return answers.ScoredFacts(
+        **facts_of(ecg.record, derived).model_dump(),
+        windows=done.windows,
+        windows_left_out=done.windows_left_out,
+        missing_leads=list(done.missing_leads),
+    )
