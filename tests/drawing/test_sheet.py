@@ -291,7 +291,7 @@ def test_letters_can_be_read_on_the_paper():
 
 
 def test_real_records_of_every_vendor_are_drawn_whole(data_dir):
-    files = [path for path in sorted((data_dir / "vendor-formats").rglob("*.xml"))[:6]]
+    files = sorted((data_dir / "vendor-formats").rglob("*.xml"))[:6]
     assert files
     for path in files:
         real = read_ecg(path)

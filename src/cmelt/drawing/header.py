@@ -15,6 +15,9 @@ from cmelt.records.record import LEADS, Record
 
 #: From this age on a person is one of few: no year is printed (as in the safe harbour of HIPAA, 45 CFR 164.514).
 OLDEST = 90
+OLDEST_EVER = 130
+#: No interval, rate or angle is this large.
+ABSURD = 1e5
 #: Leads' names come out of files.
 LONGEST_NAME = 12
 _MEASURED = {
@@ -42,10 +45,10 @@ def scale_of(record: Record, paper: Paper) -> list[str]:
 def facts_of(record: Record) -> list[str]:
     """Sex, age and what the device measured: nothing that says who it is, no report, no label, no file name."""
     facts = [record.sex] if record.sex in ("female", "male") else []
-    if record.age is not None:
+    if record.age is not None and 0 <= record.age <= OLDEST_EVER:
         facts.append(f"{OLDEST} years or older" if record.age >= OLDEST else f"{int(record.age)} years")
     for name, (words, unit) in _MEASURED.items():
-        if name in record.measurements:
+        if name in record.measurements and abs(record.measurements[name]) < ABSURD:  # nor is NaN
             facts.append(f"{words} {record.measurements[name]:.0f}{unit}")
     return facts
 
