@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cmelt.checkpoints.finding import find_model as find_model
     from cmelt.drawing.plot import plot as plot
     from cmelt.records.readers import ReadOptions as ReadOptions
     from cmelt.records.readers import read_ecg as read_ecg
@@ -37,6 +38,7 @@ _PUBLIC = {
     "describe": "cmelt.serving.engine",
     "embed": "cmelt.serving.engine",
     "embed_texts": "cmelt.serving.engine",
+    "find_model": "cmelt.checkpoints.finding",
     "index_store": "cmelt.serving.indexing",
     "load": "cmelt.serving.loading",
     "open_index": "cmelt.serving.search_index",
@@ -58,6 +60,7 @@ __all__ = [
     "describe",
     "embed",
     "embed_texts",
+    "find_model",
     "index_store",
     "load",
     "open_index",
@@ -74,3 +77,12 @@ def __getattr__(name: str) -> Any:
 
         return getattr(import_module(_PUBLIC[name]), name)
     raise AttributeError(f"module 'cmelt' has no attribute {name!r}")
+
+
+def _make_known_to_transformers() -> None:
+    from cmelt.serving.auto_classes import make_known
+
+    make_known()
+
+
+_make_known_to_transformers()

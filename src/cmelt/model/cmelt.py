@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoModel, PreTrainedModel
+from transformers import PreTrainedModel
 
 from cmelt.config.settings import CONTRASTIVE, FUSED, PAIRED, ObjectiveSettings
 from cmelt.errors import ConfigError
@@ -274,6 +274,3 @@ class ContrastScale(nn.Module):
     def forward(self) -> tuple[Tensor, Tensor, Tensor]:
         """Scale, bias, and the softmax contrast's scale (at most 100, as in CLIP)."""
         return self.log_scale.exp(), self.bias, self.log_temperature_scale.exp().clamp(max=100.0)
-
-
-AutoModel.register(CMeltConfig, CMeltModel, exist_ok=True)

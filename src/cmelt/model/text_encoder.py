@@ -6,8 +6,7 @@ import copy
 from typing import Any
 
 from torch import nn
-from transformers import AutoConfig, AutoModel, AutoModelForTextEncoding, PreTrainedConfig, PreTrainedModel
-from transformers.models.auto.modeling_auto import MODEL_FOR_TEXT_ENCODING_MAPPING
+from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
 
 from cmelt.errors import ConfigError
 from cmelt.model.t5_encoder import T5Encoder, T5Sizes
@@ -95,6 +94,10 @@ def longest_text(config: PreTrainedConfig) -> int | None:
 
 
 def _auto_class(config: PreTrainedConfig) -> Any:
+    # Inside: this file must be whole before AutoModel is imported, which brings in all of our model (`serving/auto_classes.py`).
+    from transformers import AutoModel, AutoModelForTextEncoding
+    from transformers.models.auto.modeling_auto import MODEL_FOR_TEXT_ENCODING_MAPPING
+
     return AutoModelForTextEncoding if type(config) in MODEL_FOR_TEXT_ENCODING_MAPPING else AutoModel
 
 
