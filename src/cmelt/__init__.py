@@ -23,11 +23,13 @@ if TYPE_CHECKING:
     from cmelt.serving.search import Hits as Hits
     from cmelt.serving.search import search as search
     from cmelt.serving.search_index import open_index as open_index
+    from cmelt.serving.sklearn import CMeltEmbedder as CMeltEmbedder
 
 __version__ = "0.1.0"
 
 #: Public name → the module that has it; imported when it is asked for, so that `import cmelt` stays light.
 _PUBLIC = {
+    "CMeltEmbedder": "cmelt.serving.sklearn",
     "CMeltProcessor": "cmelt.serving.processor",
     "Hits": "cmelt.serving.search",
     "LEADS": "cmelt.records.record",
@@ -50,6 +52,7 @@ _PUBLIC = {
 
 __all__ = [
     "LEADS",
+    "CMeltEmbedder",
     "CMeltProcessor",
     "Hits",
     "ReadOptions",
