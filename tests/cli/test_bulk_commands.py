@@ -62,9 +62,11 @@ def test_an_interrupt_exits_130_and_keeps_the_finished_shards(tiny_store, model_
     assert done.returncode == 0 and "kept 2 of 3 shards" in done.stderr
 
 
-@pytest.mark.parametrize("command", ["embed", "classify"])
-def test_help_begins_with_an_example_and_names_every_option(command):
+@pytest.mark.parametrize(
+    ("command", "example"), [("embed", "ptbxl100 --model small"), ("classify", "patient.xml --classes afib")]
+)
+def test_help_begins_with_an_example_and_names_every_option(command, example):
     told = cmelt(command, "--help").stdout
-    assert f"Example: cmelt {command} ptbxl100" in told
+    assert f"Example: cmelt {command} {example}" in told
     for option in ("--out", "--model", "--precision", "--device", "--workers", "--dask", "--force", "--json"):
         assert option in told

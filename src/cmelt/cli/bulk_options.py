@@ -17,15 +17,16 @@ if TYPE_CHECKING:
     from cmelt.serving.bulk_results import Results
     from cmelt.store.staging import Progress
 
+#: Where results of an archive go.
+Out = Annotated[Path, typer.Option("--out", help="A .parquet file, or a folder with one a shard.", show_default=False)]
 #: Reasons that are told one by one; the most frequent come first.
 _MOST_REASONS = 20
 
 
 @dataclass(frozen=True)
 class BulkOptions:
-    """Which model, where results go and how the work is done; each field is an option."""
+    """Which model and how the work is done; each field is an option."""
 
-    out: Annotated[Path, typer.Option("--out", help="A .parquet file, or a folder with one a shard.", show_default=False)]
     model: Annotated[str, typer.Option(help="A bundled model's name, a run's or a model's folder.")] = "small"
     precision: Annotated[
         Literal["float32", "bfloat16", "int8", "auto"],
@@ -41,9 +42,13 @@ class BulkOptions:
         ),
     ] = None
     shard_records: Annotated[int, typer.Option(min=1, help="Records of a folder in one shard; a store has its own.")] = 512
-    file_rate: Annotated[float | None, typer.Option(help="Hz of a folder's files that hold bare numbers and do not say.")] = None
-    file_unit: Annotated[str | None, typer.Option(help="mV, uV, V or nV, likewise.")] = None
-    file_leads: Annotated[str | None, typer.Option(help="The leads in the files' order, likewise: I,II,III,aVR,…")] = None
+    file_rate: Annotated[
+        float | None, typer.Option("--file-rate", "--rate", help="Hz of files that hold bare numbers and do not say.")
+    ] = None
+    file_unit: Annotated[str | None, typer.Option("--file-unit", "--unit", help="mV, uV, V or nV, likewise.")] = None
+    file_leads: Annotated[
+        str | None, typer.Option("--file-leads", "--leads", help="The leads in the files' order, likewise: I,II,III,aVR,…")
+    ] = None
     force: Annotated[bool, typer.Option("--force", help="Replace existing results, once the new ones are complete.")] = False
     as_json: Annotated[bool, typer.Option("--json", help="Print what came of it as JSON.")] = False
 

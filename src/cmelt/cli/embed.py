@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cmelt.cli.bulk_options import BulkOptions, run_bulk, with_bulk_options
+from cmelt.cli.bulk_options import BulkOptions, Out, run_bulk, with_bulk_options
 
 app = typer.Typer(add_completion=False)
 
@@ -16,6 +16,7 @@ app = typer.Typer(add_completion=False)
 @with_bulk_options
 def embed(
     archive: Annotated[Path, typer.Argument(help="A prepared store, or a folder of ECG files.", show_default=False)],
+    out: Out,
     bulk: BulkOptions,
 ) -> None:
     """Write a unit vector for every ECG of a store or folder.
@@ -27,4 +28,4 @@ def embed(
     from cmelt.serving.bulk import embed_archive
 
     how = bulk.how()
-    run_bulk("embedding", bulk, lambda progress: embed_archive(archive, bulk.out, bulk.model, how, progress))
+    run_bulk("embedding", bulk, lambda progress: embed_archive(archive, out, bulk.model, how, progress))

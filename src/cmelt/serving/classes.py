@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from cmelt.errors import ConfigError
 from cmelt.evaluation.prompts import statements
+from cmelt.evaluation.prompts.abbreviations import known_statement, statement_named
 from cmelt.evaluation.tasks import Task, TaskClass, bundled_tasks, load_task
-
-if TYPE_CHECKING:
-    from cmelt.evaluation.prompts import Statement
 
 #: A task, the name of a bundled one or of a task file; names of bundled statements; or prompts by class.
 Classes = Task | str | Path | Sequence[str] | Mapping[str, Sequence[str]]
@@ -39,7 +35,10 @@ def task_of(classes: Classes, against: Sequence[str] | None = None) -> Task:
     try:
         if isinstance(classes, Mapping):
             return Task({name: _own(name, prompts, against) for name, prompts in classes.items()}, "own")
-        return Task({name: _bundled(name, against) for name in classes}, "statements")
+        names = [statement_named(name) for name in classes]
+        if len(set(names)) < len(names):
+            raise ConfigError("classes", f"{max(names, key=names.count)} is named twice", "name each statement once")
+        return Task({name: _bundled(name, against) for name in names}, "statements")
     except ValueError as fault:
         raise ConfigError("classes", str(fault)) from None
 
@@ -47,8 +46,8 @@ def task_of(classes: Classes, against: Sequence[str] | None = None) -> Task:
 def _named_task(name: str) -> Task:
     if name.endswith((".yaml", ".yml")) or name in bundled_tasks():
         return load_task(name)
-    if name in statements():
-        return task_of([name])
+    if (statement := known_statement(name)) is not None:
+        return task_of([statement])
     raise ConfigError("classes", f"{name} is no task and no statement", f"tasks: {', '.join(bundled_tasks())}; or give a list")
 
 
@@ -60,7 +59,7 @@ def _own(name: str, prompts: Sequence[str], against: Sequence[str] | None) -> Ta
 
 
 def _bundled(name: str, against: Sequence[str] | None) -> TaskClass:
-    statement = _statement(name)
+    statement = statements()[name]
     present, absent = statement.present.texts(), statement.absent.texts()
     if against is not None:
         negative = tuple(against)
@@ -71,13 +70,4 @@ def _bundled(name: str, against: Sequence[str] | None) -> TaskClass:
 
 
 def _normal() -> tuple[str, ...]:
-    return _statement(NORMAL).present.texts()
-
-
-def _statement(name: str) -> Statement:
-    known = statements()
-    if name not in known:
-        near = get_close_matches(name, known, n=3)
-        remedy = f"perhaps {' or '.join(near)}" if near else "cmelt.evaluation.prompts lists them; or give prompts of your own"
-        raise ConfigError("classes", f"{name} is no bundled statement", remedy)
-    return known[name]
+    return statements()[NORMAL].present.texts()

@@ -1,0 +1,100 @@
+"""Statements by the abbreviations of the clinic and of the datasets; one that means two things is refused, not guessed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from types import MappingProxyType
+
+from cmelt.errors import ConfigError
+from cmelt.evaluation.prompts.wording import statements
+
+#: Statement → its abbreviations, in small letters.
+_OF = {
+    "normal-ecg": "norm normal",
+    "sinus-rhythm": "sr nsr sinus",
+    "atrial-fibrillation": "afib",
+    "atrial-flutter": "aflt afl aflutter",
+    "sinus-tachycardia": "stach",
+    "sinus-bradycardia": "sbrad sb",
+    "bradycardia": "brady",
+    "sinus-arrhythmia": "sarrh",
+    "paced-rhythm": "pace paced pacemaker",
+    "supraventricular-arrhythmia": "svarr",
+    "supraventricular-tachycardia": "svt svtac",
+    "paroxysmal-supraventricular-tachycardia": "psvt",
+    "av-nodal-reentrant-tachycardia": "avnrt",
+    "av-reentrant-tachycardia": "avrt",
+    "left-bundle-branch-block": "lbbb clbbb",
+    "incomplete-left-bundle-branch-block": "ilbbb",
+    "right-bundle-branch-block": "rbbb crbbb",
+    "incomplete-right-bundle-branch-block": "irbbb",
+    "bundle-branch-block": "bbb",
+    "left-anterior-fascicular-block": "lafb lanfb",
+    "left-posterior-fascicular-block": "lpfb",
+    "intraventricular-conduction-disturbance": "ivcd",
+    "first-degree-av-block": "1avb avb1 iavb 1davb",
+    "second-degree-av-block": "2avb avb2 iiavb",
+    "third-degree-av-block": "3avb avb3 iiiavb",
+    "av-block": "avb",
+    "wolff-parkinson-white": "wpw",
+    "ventricular-premature-beats": "pvc pvcs vpb vpc",
+    "atrial-premature-beats": "pac pacs apb apc",
+    "left-ventricular-hypertrophy": "lvh",
+    "right-ventricular-hypertrophy": "rvh",
+    "left-atrial-enlargement": "lae lao/lae",
+    "right-atrial-enlargement": "rae rao/rae",
+    "left-axis-deviation": "lad",
+    "right-axis-deviation": "rad",
+    "myocardial-infarction": "mi",
+    "inferior-infarction": "imi",
+    "anteroseptal-infarction": "asmi",
+    "anterolateral-infarction": "almi",
+    "inferolateral-infarction": "ilmi",
+    "lateral-infarction": "lmi",
+    "posterior-infarction": "pmi",
+    "st-depression": "std",
+    "t-wave-inversion": "twi",
+    "long-qt": "lqt lngqt",
+    "poor-r-wave-progression": "prwp",
+    "low-qrs-voltage": "lvolt lqrsv",
+}
+STATEMENT_OF: Mapping[str, str] = MappingProxyType({short: name for name, all_of in _OF.items() for short in all_of.split()})
+
+#: What one dataset calls one thing and another, or the clinic, another.
+AMBIGUOUS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "af": ("atrial-fibrillation", "atrial-flutter"),  # CODE, Challenge; CSN
+        "st": ("sinus-tachycardia", "st-elevation", "st-depression"),  # CODE, CSN; the segment
+        "ste": ("st-elevation", "st-interval-abnormality"),  # CPSC2018; CSN, "extension"
+        "ami": ("anterior-infarction", "myocardial-infarction"),  # PTB-XL; "acute"
+        "veb": ("ventricular-premature-beats", "ventricular-escape-beats"),  # "ectopic"; CSN
+        "sa": ("sinus-arrhythmia", "sinus-rhythm"),  # CSN; "sinoatrial"
+    }
+)
+
+
+def known_statement(name: str) -> str | None:
+    """The bundled statement that is meant: by its name ("atrial-fibrillation", "Atrial fibrillation") or abbreviation ("AFIB").
+
+    None where it is none of them. Raises ConfigError for an abbreviation of several.
+    """
+    plain = _plain(name)
+    if plain in AMBIGUOUS:
+        fault = f"{name} means different things to different people"
+        raise ConfigError("classes", fault, f"say {' or '.join(AMBIGUOUS[plain])}")
+    return plain if plain in statements() else STATEMENT_OF.get(plain)
+
+
+def statement_named(name: str) -> str:
+    """As `known_statement`, where there must be one. Raises ConfigError, with what may have been meant."""
+    found = known_statement(name)
+    if found is not None:
+        return found
+    near = get_close_matches(_plain(name), [*statements(), *STATEMENT_OF], n=3)
+    remedy = f"perhaps {' or '.join(near)}" if near else "docs/prompts.md lists them; or give prompts of your own"
+    raise ConfigError("classes", f"{name} is no bundled statement", remedy)
+
+
+def _plain(name: str) -> str:
+    return "-".join(name.strip().lower().replace("_", " ").replace("-", " ").split())

@@ -1,0 +1,157 @@
+"""Scores of ECGs named by their paths: files of any format, folders of them, stores, in any mixture."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cmelt.errors import ConfigError, RecordError
+from cmelt.records.flag_words import in_words
+from cmelt.serving.bulk import How, classify_archive
+from cmelt.serving.bulk_tasks import FACTS, RECORD
+from cmelt.serving.engine import Described, classify, describe, scored
+from cmelt.serving.loading import load
+from cmelt.store.layout import QUARANTINE
+
+if TYPE_CHECKING:
+    from cmelt.evaluation.tasks.loading import Scoring
+    from cmelt.model.towers import Towers
+    from cmelt.serving.classes import Classes
+    from cmelt.serving.processor import CMeltProcessor
+    from cmelt.store.staging import Progress
+
+#: Nothing can be said of millivolts that are a thousandth of what they were; and the flag is no matter of opinion.
+_REFUSED = "unit-suspect"
+
+
+@dataclass(frozen=True)
+class ScoredRecord:
+    """One ECG.
+
+    Attributes:
+        record: its path, or its name within its archive.
+        scores: by class, highest first.
+        facts: `windows`, `missing_leads`, `flags`; empty for a store's records, whose index says these.
+    """
+
+    record: str
+    scores: dict[str, float]
+    facts: dict[str, Any]
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """What is wrong with the recording."""
+        return tuple(self.facts.get("flags", ()))
+
+
+@dataclass(frozen=True)
+class PathScores:
+    """What came of it.
+
+    Attributes:
+        scoring: as in `Scores`.
+        left_out: what could not be read: `record`, `reason`, `remedy`.
+    """
+
+    scoring: Scoring
+    classes: tuple[str, ...]
+    records: tuple[ScoredRecord, ...]
+    left_out: tuple[dict[str, str], ...]
+
+
+def score_paths(
+    paths: Sequence[Path],
+    classes: Classes,
+    model: str = "small",
+    how: How = How(),
+    *,
+    scoring: Scoring | None = None,
+    progress: Progress | None = None,
+) -> PathScores:
+    """Scores of the ECGs at `paths`, in their order. What cannot be read is left out, the others go on.
+
+    Args:
+        classes, scoring: as for `cmelt.classify`.
+        how: files and archives are read by `how.reading`; workers are for archives.
+    Raises:
+        RecordError: none of several can be read, or the only one cannot.
+        CMeltError: as `cmelt.classify` and `classify_archive`.
+    """
+    towers, processor = load(model, device=how.device, precision=how.precision)
+    described = describe(towers, processor, classes)
+    _, chosen = scored(_nothing(processor), described, scoring)
+    records: list[ScoredRecord] = []
+    left_out: list[dict[str, str]] = []
+    for number, path in enumerate(paths):
+        try:
+            if path.is_dir():
+                found, failed = _of_archive(path, described, model, how, chosen, progress)
+                within = f"{path}/" if len(paths) > 1 else ""
+                records += [replace(one, record=within + one.record) for one in found]
+                left_out += [{**one, "record": within + one["record"]} for one in failed]
+                continue
+            records.append(_of_file(path, towers, processor, described, how, chosen))
+        except RecordError as error:
+            if len(paths) == 1:
+                raise
+            left_out.append({"record": str(path), "reason": error.fault, "remedy": error.remedy})
+        if progress is not None and len(paths) > 1:
+            progress(number + 1, len(paths))
+    if not records:
+        told = "; ".join(f"{one['record']}: {one['reason']}" for one in left_out[:3])
+        raise RecordError(f"{len(paths)} paths", f"no ECG can be read of any: {told}", "correct the files")
+    return PathScores(chosen, tuple(described.task.classes), tuple(records), tuple(left_out))
+
+
+def refuse_reserved_names(classes: Sequence[str]) -> None:
+    """Raises ConfigError for a class that is called as a column of facts is: results in columns could not tell them apart."""
+    taken = sorted({RECORD, *FACTS} & set(classes))
+    if taken:
+        raise ConfigError("classes", f"{taken[0]} is the name of a column of facts", "call the class otherwise")
+
+
+def _of_file(
+    path: Path, towers: Towers, processor: CMeltProcessor, described: Described, how: How, scoring: Scoring
+) -> ScoredRecord:
+    scores = classify(towers, processor, path, described, scoring=scoring, options=how.reading)
+    (facts,) = scores.records
+    if _REFUSED in facts.flags:
+        raise RecordError(path, in_words(_REFUSED), "correct the unit or the gain that the file states")
+    said = {name: list(getattr(facts, name)) if name != "windows" else facts.windows for name in FACTS}
+    return ScoredRecord(str(path), scores.of(0), said)
+
+
+def _of_archive(
+    path: Path, described: Described, model: str, how: How, scoring: Scoring, progress: Progress | None
+) -> tuple[list[ScoredRecord], list[dict[str, str]]]:
+    """Through the workers that `--out` has, into a folder that goes away."""
+    import pyarrow.parquet as pq
+
+    classes = list(described.task.classes)
+    refuse_reserved_names(classes)
+    with tempfile.TemporaryDirectory(prefix="cmelt-") as folder:
+        out = Path(folder) / "scores.parquet"
+        classify_archive(path, out, described, model, replace(how, force=True), scoring=scoring, progress=progress)
+        beside = out.with_suffix(f".{QUARANTINE}")
+        lines = beside.read_text(encoding="utf-8").splitlines() if beside.exists() else []
+        rows = pq.read_table(out).to_pylist()
+    records = [
+        ScoredRecord(
+            row[RECORD],
+            dict(sorted(((name, row[name]) for name in classes), key=lambda item: -item[1])),
+            {name: row[name] for name in FACTS if name in row},
+        )
+        for row in rows
+    ]
+    failed = [json.loads(line) for line in lines]
+    return records, [{key: one[key] for key in ("record", "reason", "remedy")} for one in failed]
+
+
+def _nothing(processor: CMeltProcessor) -> Any:
+    import numpy as np
+
+    return np.zeros((0, processor.settings.width), np.float32)
