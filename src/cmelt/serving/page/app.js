@@ -10,6 +10,9 @@ import { offerExamples, setUpOpening } from "./opening.js";
 import { setUpTheme, setUpToolbar, showToolbar, tokenDialog } from "./toolbar.js";
 import { EcgView, plainSettings } from "./view.js";
 
+/** Screens on which an ECG that was just opened would lie below the fold. */
+const SMALL = "(max-height: 32rem), (max-width: 48rem)";
+
 const settings = plainSettings();
 const wishes = { onzoom: (factor) => toolbar.zoomBy(factor), oncommand: (name, view) => toolbar.command(name, view) };
 const views = {
@@ -58,6 +61,7 @@ function open(slot, name, reading) {
     views[into].show(ecg, name);
     arrange();
     views[into].title.focus({ preventScroll: true });
+    if (window.matchMedia(SMALL).matches) views[into].root.scrollIntoView();
     asking.renew(into);
   }, `Reading ${name}…`);
 }

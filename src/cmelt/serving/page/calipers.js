@@ -83,7 +83,7 @@ export function drawCalipers(calipers, sheet) {
     );
   }
   const words = text.split(", lead")[0];
-  const [wide, high] = [words.length * 1.75 + 3, 5];
+  const [wide, high] = [words.length * 1.95 + 3, 5];
   const x = Math.min(Math.max(Math.max(a.x, b.x) + 2, 0), Math.max(0, sheet.width - wide - 1));
   const y = Math.min(Math.max(Math.min(a.y, b.y) - high - 1.5, 0.5), sheet.height - high);
   group.append(

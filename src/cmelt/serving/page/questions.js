@@ -21,7 +21,7 @@ export const SETS = [
   },
   { title: "Superclasses of PTB-XL (5)", task: "ptbxl-super" },
   { title: "Rhythms of PTB-XL (12)", task: "ptbxl-rhythm" },
-  { title: "Diagnoses of PTB-XL (44)", task: "ptbxl-diagnoses" },
+  { title: "Diagnoses of PTB-XL (11)", task: "ptbxl-diagnoses" },
   { title: "Forms of PTB-XL (19)", task: "ptbxl-form" },
   { title: "PhysioNet/CinC Challenge 2021 (26)", task: "cinc2021" },
   { title: "Abnormalities of CODE (6)", task: "code" },

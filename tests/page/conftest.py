@@ -1,0 +1,86 @@
+"""One Chromium for all tests of the page, a stand-in of the service, and a fresh tab a test that must end without an error."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import stand_in as service
+from stand_in import StandIn
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, BrowserContext, Page
+
+ARGUMENTS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+#: Where Debian, Fedora and others put it; or named by $CMELT_CHROMIUM.
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    playwright = pytest.importorskip("playwright.sync_api", reason="the page is tested with playwright (extra dev)")
+    found = os.environ.get("CMELT_CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+    if found is None:
+        pytest.skip("no Chromium here: install it, or name it in $CMELT_CHROMIUM, to test the page")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=found, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def _served() -> Iterator[StandIn]:
+    with service.serving() as stand_in:
+        yield stand_in
+
+
+@pytest.fixture
+def stand_in(_served: StandIn) -> StandIn:
+    """The stand-in as it is at first, whatever the last test made of it."""
+    fresh = replace(StandIn(), examples=_served.examples, address=_served.address)
+    _served.__dict__.update(fresh.__dict__)
+    return _served
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme="light")
+    context.set_default_timeout(20_000)
+    yield context
+    context.close()
+
+
+def watched(page: Page) -> list[str]:
+    """Errors of the page as they come: exceptions, and what the console calls an error (refused by the policy, among others)."""
+    errors: list[str] = []
+
+    def told(message: Any) -> None:
+        # An answer of 4xx is the service's affair; the page has to show it, and tests look at that.
+        if message.type == "error" and not message.text.startswith("Failed to load resource"):
+            errors.append(message.text)
+
+    page.on("console", told)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    return errors
+
+
+@pytest.fixture
+def page(context: BrowserContext, stand_in: StandIn) -> Iterator[Page]:
+    """The page, opened; a test fails where the browser had anything to complain of."""
+    page = context.new_page()
+    errors = watched(page)
+    page.goto(stand_in.address)
+    page.wait_for_selector("body:not([aria-busy]) #example-form:not([hidden])")
+    yield page
+    assert errors == []
