@@ -17,6 +17,7 @@ from cmelt.serving.http.guard import Guard
 from cmelt.serving.http.page import INDEX, PAGE, page_files
 from cmelt.serving.http.refusal import UNPROCESSABLE, Refusal
 from cmelt.serving.http.routes import health, router
+from cmelt.serving.http.search_routes import router as search_router
 from cmelt.serving.http.service import Service
 from cmelt.serving.notice import NOTICE
 
@@ -48,6 +49,8 @@ def build_app(service: Service, failed: Callable[[], None] = lambda: None) -> Fa
     app.state.service = service
     app.include_router(router)
     app.include_router(health)
+    if service.sources.index is not None:
+        app.include_router(search_router)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _not_there)
     app.add_middleware(Guard, service=service)

@@ -101,7 +101,7 @@ def _statements(values: Sequence[Any]) -> tuple[str, ...]:
 
 def _chosen(values: Sequence[Any], known: Sequence[str], what: str) -> tuple[str, ...]:
     """Names out of `classes=a,b`, `classes=a&classes=b` or a JSON list, all of them `known`."""
-    names = list(dict.fromkeys(_texts(values, "classes", ",")))
+    names = list(dict.fromkeys(texts_of(values, "classes", ",")))
     if not 1 <= len(names) <= MOST_CLASSES:
         raise _refused(f"classes names none, or more than {MOST_CLASSES}", "name some, separated by commas")
     for place, name in enumerate(names, 1):
@@ -120,9 +120,9 @@ def _prompts(values: Sequence[Any]) -> tuple[tuple[str, tuple[str, ...]], ...]:
         except (ValueError, RecursionError):
             raise _refused("prompts begins like JSON and is none", "send one finding a line, or JSON") from None
     if len(values) == 1 and isinstance(values[0], dict):
-        classes = {name: tuple(_texts([texts], "a class of prompts", "\n")) for name, texts in values[0].items()}
+        classes = {name: tuple(texts_of([texts], "a class of prompts", "\n")) for name, texts in values[0].items()}
     else:
-        classes = {text: (text,) for text in _texts(values, "prompts", "\n")}
+        classes = {text: (text,) for text in texts_of(values, "prompts", "\n")}
     if not 1 <= len(classes) <= MOST_CLASSES or sum(map(len, classes.values())) > MOST_PROMPTS:
         raise _refused(f"prompts has none, more than {MOST_CLASSES} classes, or than {MOST_PROMPTS} texts", "send fewer")
     if any(not texts for texts in classes.values()):
@@ -134,7 +134,7 @@ def _prompts(values: Sequence[Any]) -> tuple[tuple[str, tuple[str, ...]], ...]:
     return tuple(classes.items())
 
 
-def _texts(values: Sequence[Any], name: str, separator: str) -> list[str]:
+def texts_of(values: Sequence[Any], name: str, separator: str) -> list[str]:
     """Texts out of texts and lists of texts, cut at `separator`, stripped, without empty ones."""
     found: list[str] = []
     for value in values:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from starlette.datastructures import UploadFile
@@ -47,9 +48,8 @@ class Parcel:
             CMeltError: no ECG, or an option that is not known.
         """
         if self.kind == JSON:
-            body = parsed_body(self.content)
-            given = merged(self.query, _own_options(body), known)
-            return record_of_body(body), given
+            given = merged(self.query, _own_options(self._body), known)
+            return record_of_body(self._body), given
         if self.kind == canonical.MEDIA_TYPE:
             return canonical.record_in(self.content), merged(self.query, (), known)
         given = merged(self.query, self.form, (*known, *READING))
@@ -58,14 +58,18 @@ class Parcel:
     def options(self, known: Sequence[str]) -> Given:
         """The options alone, of a request that need not have an ECG."""
         if self.kind == JSON:
-            return merged(self.query, _own_options(parsed_body(self.content)), known)
+            return merged(self.query, _own_options(self._body), known)
         return merged(self.query, self.form, (*known, *READING))
+
+    @cached_property
+    def _body(self) -> dict[str, Any]:
+        return parsed_body(self.content)
 
     @property
     def has_ecg(self) -> bool:
         """Whether there is an ECG in it, as far as can be told without opening it."""
         if self.kind == JSON:
-            return any(key in parsed_body(self.content) for key in ECG_KEYS)
+            return any(key in self._body for key in ECG_KEYS)
         return bool(self.uploads) or self.kind == canonical.MEDIA_TYPE
 
 
@@ -81,6 +85,8 @@ async def received(request: Request, most_files: int, *, needs_ecg: bool = True)
         return await _form(request, query, most_files, needs_ecg=needs_ecg)
     if kind in (JSON, canonical.MEDIA_TYPE):
         return Parcel(kind, query, content=await request.body())
+    if not kind and not needs_ecg:
+        return Parcel(kind, query)
     reason = "the request has no Content-Type that is taken here"
     raise Refusal(UNSUPPORTED, "the body", reason, f"send {MULTIPART} with a part named file, {JSON}, or {canonical.MEDIA_TYPE}")
 

@@ -79,10 +79,11 @@ class Service:
     @property
     def model(self) -> answers.ModelName:
         """Which model it is. Raises Refusal while it is being loaded."""
-        return answers.ModelName(name=self.sources.name, sha256=self._loaded.identity)
+        return answers.ModelName(name=self.sources.name, sha256=self.loaded.identity)
 
     @property
-    def _loaded(self) -> Loaded:
+    def loaded(self) -> Loaded:
+        """What the model's thread has. Raises Refusal while it is being loaded."""
         if self.worker.loaded is None:
             raise not_ready(stopping=False)
         return self.worker.loaded
@@ -93,11 +94,11 @@ class Service:
 
     async def opened(self, parcel: Parcel, known: Sequence[str]) -> Opened:
         """The ECG of a request in the model's form, and its options."""
-        processor = self._loaded.processor
+        processor = self.loaded.processor
 
         def open_() -> Opened:
             record, given = parcel.opened(known)
-            self._refuse_length(record, processor.seconds)
+            self.refuse_length(record)
             return Opened(record, processor.record(record), given)
 
         return await self.reading(open_)
@@ -152,7 +153,9 @@ class Service:
             self._described.pop(next(iter(self._described)))
         return await asyncio.shield(task)
 
-    def _refuse_length(self, record: Record, window_seconds: float) -> None:
+    def refuse_length(self, record: Record) -> None:
+        """Raise Refusal for a record of more windows than one request may have."""
+        window_seconds = self.loaded.processor.seconds
         windows = math.ceil(record.seconds / window_seconds)
         if windows > self.limits.windows:
             longest = round(self.limits.windows * window_seconds)
@@ -187,7 +190,7 @@ def facts_of(record: Record, derived: Sequence[str] = ()) -> answers.Facts:
 def scored_facts(ecg: Opened) -> answers.ScoredFacts:
     """As `facts_of`, and what the model saw."""
     done = ecg.prepared.facts
-    derived = [flag.partition(":")[2] for flag in done.flags if flag.startswith("derived:")]
+    derived = [lead for lead in LEADS if f"derived:{lead}" in done.flags]
     return answers.ScoredFacts(
         **facts_of(ecg.record, derived).model_dump(),
         windows=done.windows,

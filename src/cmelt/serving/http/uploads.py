@@ -86,11 +86,10 @@ def _plain_name(name: str) -> str:
 def _header_among(paths: Sequence[Path]) -> Path:
     """The header that stands for the record: the only one, or of a record in segments the one that lists them."""
     headers = [path for path in paths if path.name.removesuffix(".gz").endswith(".hea")]
-    if len(headers) > 1:
-        headers = [path for path in headers if _lists_segments(path)]
-    if len(headers) == 1:
-        return headers[0]
-    reason = "none of the files is the header of a WFDB record" if not headers else "the files hold more than one record"
+    chosen = headers if len(headers) <= 1 else [path for path in headers if _lists_segments(path)]
+    if len(chosen) == 1:
+        return chosen[0]
+    reason = "the files hold more than one record" if headers else "none of the files is the header of a WFDB record"
     remedy = "send one file, or the .hea file of one record and the signal files that it names"
     raise Refusal(UNPROCESSABLE, "the upload", reason, remedy)
 
