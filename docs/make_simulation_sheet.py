@@ -1,4 +1,4 @@
-"""Draw the sheet of simulated examples in docs/pictures: ECG paper, 25 mm/s, 10 mm/mV, 3x4 leads and a rhythm strip.
+"""Draw the sheet of simulated examples in docs/pictures: as `cmelt.plot` draws an ECG.
 
 Run from the repository's root: python docs/make_simulation_sheet.py [condition ...]
 """
@@ -9,9 +9,10 @@ import sys
 from io import BytesIO
 from pathlib import Path
 
-import numpy as np
-
-from cmelt.records.record import LEADS, Record
+from cmelt.drawing.paper import Paper
+from cmelt.drawing.printing import printed
+from cmelt.drawing.sheet import sheet_of
+from cmelt.records.record import Record
 from cmelt.simulation import simulate
 
 #: What the sheet shows: file name and conditions; all from one seed, so all of one patient.
@@ -36,35 +37,15 @@ EXAMPLES: tuple[tuple[str, ...], ...] = (
     ("hyperkalaemia",),
 )
 SEED = 11
-GRID = (("I", "aVR", "V1", "V4"), ("II", "aVL", "V2", "V5"), ("III", "aVF", "V3", "V6"))
-ROW_MM, WIDTH_MM, HEIGHT_MM = 26, 262, 122
+DOTS_PER_INCH, COLOURS = 110, 32
 
 
 def draw(record: Record, title: str, path: Path) -> None:
-    """One record on paper, true to scale in millimetres; at 110 dots an inch it stays small."""
-    from matplotlib.figure import Figure
+    """One record on paper; in so few dots and colours a picture stays small."""
     from PIL import Image
 
-    figure = Figure(figsize=(WIDTH_MM / 25.4, HEIGHT_MM / 25.4), dpi=110)
-    axes = figure.add_axes((0, 0, 1, 1))
-    axes.set(xlim=(0, WIDTH_MM), ylim=(0, HEIGHT_MM))
-    for step, width in ((1, 0.25), (5, 0.7)):
-        axes.vlines(np.arange(0, WIDTH_MM, step), 0, HEIGHT_MM, color="#f2a9a0", linewidth=width, zorder=0)
-        axes.hlines(np.arange(0, HEIGHT_MM, step), 0, WIDTH_MM, color="#f2a9a0", linewidth=width, zorder=0)
-    times = np.arange(record.signal.shape[1]) / record.rate
-    rows = [(lead, row, 2.5 * column, 2.5) for row, leads in enumerate(GRID) for column, lead in enumerate(leads)]
-    for lead, row, start, seconds in [*rows, ("II", 3, 0.0, 10.0)]:
-        shown = (times >= start) & (times < start + seconds)
-        trace = record.signal[LEADS.index(lead)]
-        base = HEIGHT_MM - 22 - ROW_MM * row
-        axes.plot(6 + 25 * times[shown], base + 10 * (trace[shown] - np.median(trace)), color="black", linewidth=0.7)
-        axes.text(7 + 25 * start, base + 9, lead, fontsize=8, weight="bold")
-    axes.text(6, HEIGHT_MM - 5, title, fontsize=9, weight="bold")
-    axes.text(WIDTH_MM - 4, 2, "25 mm/s  10 mm/mV", fontsize=6, ha="right")
-    axes.axis("off")
-    drawn = BytesIO()
-    figure.savefig(drawn)
-    Image.open(drawn).convert("RGB").quantize(32).save(path, optimize=True)
+    picture = printed(sheet_of(record, Paper(), title=title), "png", DOTS_PER_INCH)
+    Image.open(BytesIO(picture)).convert("RGB").quantize(COLOURS).save(path, optimize=True)
 
 
 def caption(record: Record, names: tuple[str, ...]) -> str:

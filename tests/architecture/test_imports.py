@@ -54,7 +54,19 @@ def loaded_by(code: str) -> tuple[set[str], float]:
     ["import cmelt", HELP]
     + [
         f"import cmelt.{room}"
-        for room in ("config", "records", "simulation", "sources", "store", "text", "inspection", "pages", "negatives", "cli")
+        for room in (
+            "config",
+            "records",
+            "drawing",
+            "simulation",
+            "sources",
+            "store",
+            "text",
+            "inspection",
+            "pages",
+            "negatives",
+            "cli",
+        )
     ],
     ids=lambda code: "cmelt --help" if code is HELP else code,
 )

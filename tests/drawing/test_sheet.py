@@ -229,6 +229,17 @@ def test_what_looks_wrong_with_the_recording_stands_in_the_header():
     assert any("I and II look exchanged" in mark.text and mark.ink == "warning" for mark in header)
 
 
+def test_leads_that_the_device_computed_are_told_as_a_fact_not_as_a_fault():
+    header = [mark for mark in sheet_of(replace(record(), derived=("III", "aVF")), Paper()).marks if isinstance(mark, Words)]
+    assert {mark.ink for mark in header if "III, aVF are computed from other leads" in mark.text} == {"letters"}
+
+
+def test_a_title_of_one_s_own_is_the_first_line_and_the_drawing_s_name():
+    sheet = sheet_of(record(), Paper(), title="pericarditis\n<simulated>")
+    assert words(sheet)[0] == sheet.title == "pericarditis <simulated>"
+    assert sheet_of(record(), Paper()).title == "ECG"
+
+
 def test_the_filter_takes_away_what_it_says_and_moves_nothing():
     time = np.arange(5000) / 500
     beat = np.exp(-(((time % 1.0) - 0.5) ** 2) / (2 * 0.02**2))

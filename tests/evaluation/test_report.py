@@ -92,7 +92,7 @@ def test_page_is_well_formed_and_fetches_nothing(folder):
 
 def test_page_says_what_it_is_not(folder):
     _, page = read_page(folder)
-    assert any("Research use only. Not a medical device" in text for text in page.text)
+    assert any("Research use only, not a medical device" in text for text in page.text)
 
 
 def test_page_holds_the_figures_of_the_json(folder):

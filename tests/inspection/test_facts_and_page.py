@@ -83,7 +83,7 @@ def test_the_page_has_every_part_and_shows_reports_as_text(store):
         assert f'id="{anchor}"' in page
     assert "<b>left</b>" not in page and "&lt;b&gt;left" in page
     assert page.count('class="ecg"') == len(examples_of(store)) >= 2
-    assert "Not a medical device" in page and "keep it where the archive is kept" in page
+    assert "not a medical device" in page and "keep it where the archive is kept" in page
     assert not re.search(r"\bp[1-6]\b", re.sub(r"<style>.*?</style>", "", page, flags=re.DOTALL)), "a patient's key of the table"
 
 

@@ -236,7 +236,7 @@ def test_the_page_stands_alone_and_has_every_part(results: StudyResults) -> None
     for anchor in ("table", "differences", "plots", "pairs", "classes", "all", "cells", "method"):
         assert f'id="{anchor}"' in html
         assert f'href="#{anchor}"' in html
-    assert "Not a medical device" in html
+    assert "not a medical device" in html
     assert "seed=1" in html
     assert checked.seen.count("svg") >= 2
 

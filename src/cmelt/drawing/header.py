@@ -19,7 +19,7 @@ OLDEST_EVER = 130
 #: No interval, rate or angle is this large.
 ABSURD = 1e5
 #: Leads' names come out of files.
-LONGEST_NAME = 12
+LONGEST_NAME, LONGEST_CLAUSE = 12, 200
 _MEASURED = {
     "heart_rate_bpm": ("heart rate", "/min"), "p_ms": ("P", " ms"), "pr_ms": ("PR", " ms"), "qrs_ms": ("QRS", " ms"),
     "qt_ms": ("QT", " ms"), "qtc_ms": ("QTc", " ms"), "p_axis_deg": ("axis P", "°"), "qrs_axis_deg": ("axis QRS", "°"),
@@ -43,21 +43,23 @@ def scale_of(record: Record, paper: Paper) -> list[str]:
 
 
 def facts_of(record: Record) -> list[str]:
-    """Sex, age and what the device measured: nothing that says who it is, no report, no label, no file name."""
+    """Sex, age, what the device measured, leads it computed: nothing that says who it is, no report, no label, no file name."""
     facts = [record.sex] if record.sex in ("female", "male") else []
     if record.age is not None and 0 <= record.age <= OLDEST_EVER:
         facts.append(f"{OLDEST} years or older" if record.age >= OLDEST else f"{int(record.age)} years")
     for name, (words, unit) in _MEASURED.items():
         if name in record.measurements and abs(record.measurements[name]) < ABSURD:  # nor is NaN
             facts.append(f"{words} {record.measurements[name]:.0f}{unit}")
-    return facts
+    derived = flags_in_words([f"derived:{lead}" for lead in record.derived])
+    return facts + [printable(clause, LONGEST_CLAUSE) for clause in derived]
 
 
 def faults_of(record: Record) -> list[str]:
-    """What is wrong with the recording, and leads for which there is no room, as clauses."""
+    """What is wrong with the recording, and leads for which there is no room, as clauses. A computed lead is no fault."""
     further = sum(lead not in LEADS for lead in record.leads) - MOST_OTHERS
-    shown = [flag for flag in quality_flags(record) if any(lead in LEADS for lead in record.leads) or "missing:" not in flag]
-    clauses = [printable(clause, 200) for clause in flags_in_words(shown)]
+    passed_over = ("derived",) if any(lead in LEADS for lead in record.leads) else ("derived", "missing")
+    shown = [flag for flag in quality_flags(record) if flag.partition(":")[0] not in passed_over]
+    clauses = [printable(clause, LONGEST_CLAUSE) for clause in flags_in_words(shown)]
     return clauses + ([f"{further} further leads are not drawn"] if further > 0 else [])
 
 

@@ -16,13 +16,13 @@ POINT = INCH / 72  # mm
 DOTS_PER_INCH = 8 * INCH
 
 
-def printed(sheet: Sheet, form: Literal["png", "pdf"]) -> bytes:
+def printed(sheet: Sheet, form: Literal["png", "pdf"], dots_per_inch: float = DOTS_PER_INCH) -> bytes:
     """The file's content; printed at its own size (a PDF at 100 %) it is to scale. Equal sheets give equal bytes."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.backends.backend_pdf import FigureCanvasPdf
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(sheet.width / INCH, sheet.height / INCH), dpi=DOTS_PER_INCH, facecolor=PAPER.colour)
+    figure = Figure(figsize=(sheet.width / INCH, sheet.height / INCH), dpi=dots_per_inch, facecolor=PAPER.colour)
     canvas = FigureCanvasAgg(figure) if form == "png" else FigureCanvasPdf(figure)
     axes = figure.add_axes((0, 0, 1, 1), xlim=(0, sheet.width), ylim=(sheet.height, 0))
     axes.set_axis_off()
@@ -31,7 +31,7 @@ def printed(sheet: Sheet, form: Literal["png", "pdf"]) -> bytes:
     content = BytesIO()
     said: dict[str, Any] = {"Title": sheet.title}
     said |= {"CreationDate": None, "Producer": None} if form == "pdf" else {"Description": sheet.description, "Software": None}
-    canvas.print_figure(content, format=form, dpi=DOTS_PER_INCH, facecolor=PAPER.colour, metadata=said)
+    canvas.print_figure(content, format=form, dpi=dots_per_inch, facecolor=PAPER.colour, metadata=said)
     return content.getvalue()
 
 

@@ -34,6 +34,7 @@ def sheet_of(record: Record, paper: Paper, evidence: Evidence | None = None, tit
     """`record` on paper.
 
     Args:
+        title: first line of the header, and the drawing's name; nothing of a patient.
         framed: with header and notice; without, for a page that has its own, the scale alone stands below.
     Raises:
         RecordError: the page would begin after the record's end.
@@ -51,7 +52,8 @@ def sheet_of(record: Record, paper: Paper, evidence: Evidence | None = None, tit
     marks: list[Mark] = []
     top = MARGIN
     if framed:
-        marks += _lines_of_text(_header(heart, paper, overlay, width - 2 * MARGIN), top)
+        own: list[tuple[str, Ink]] = [(printable(title, 200), "letters")] if title else []
+        marks += _lines_of_text([*own, *_header(heart, paper, overlay, width - 2 * MARGIN)], top)
         top += LINE_HEIGHT * len(marks)
     for row in range(strips[-1].row + 1):
         in_row = [strip for strip in strips if strip.row == row]

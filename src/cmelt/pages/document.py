@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 
+from cmelt.pages.notice import NOTICE
+
 STYLE = Path(__file__).parent / "page.css"
-NOTICE = "Research use only. Not a medical device: no figure or score on this page may guide the care of a patient."
 
 
 def document(title: str, links: Mapping[str, str], body: str) -> str:
