@@ -38,7 +38,19 @@ ROOMS = (
     "serving",
     "cli",
 )
-WITHOUT_TORCH = ("errors", "publishing", "pages", "config", "records", "drawing", "simulation", "sources", "store", "inspection", "index")
+WITHOUT_TORCH = (
+    "errors",
+    "publishing",
+    "pages",
+    "config",
+    "records",
+    "drawing",
+    "simulation",
+    "sources",
+    "store",
+    "inspection",
+    "index",
+)
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "misc", "common", "base"}
 LONGEST_FILE, LONGEST_FUNCTION, MOST_ARGUMENTS = 400, 60, 8
 

@@ -84,6 +84,6 @@ def in_lines(parts: Iterable[str], width: float, separator: str = _SEPARATOR) ->
 
 def printable(text: str, longest: int = LONGEST_NAME) -> str:
     """A text out of a file, fit to be drawn: no control, format or private characters, on one line, not endless."""
-    kept = "".join(" " if unicodedata.category(one)[0] == "Z" else one for one in text if unicodedata.category(one)[0] != "C")
+    kept = "".join(" " if one.isspace() else one for one in text if one.isspace() or unicodedata.category(one)[0] != "C")
     kept = " ".join(kept.split())
     return kept if len(kept) <= longest else kept[: longest - 1] + "…"
