@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -110,6 +110,25 @@ class CMeltModel(Towers, PreTrainedModel):
             # Its weights are drawn already, in its own way.
             module._is_hf_initialized = True  # type: ignore[assignment]
         PreTrainedModel.post_init(self)
+
+    @classmethod
+    def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
+        """As of every model of transformers; with the text encoder's buffers that no file holds (BERT's position ids), which
+        transformers would leave as the memory happens to be."""
+        found = super().from_pretrained(*args, **kwargs)
+        (found[0] if isinstance(found, tuple) else found)._restore_text_buffers()
+        return found
+
+    def _restore_text_buffers(self) -> None:
+        stored = self.text_encoder.state_dict().keys()
+        absent = {name: buffer for name, buffer in self.text_encoder.named_buffers() if name not in stored}
+        if not absent:
+            return
+        with torch.random.fork_rng():
+            fresh = build_text_encoder(text_config(self.settings.text.architecture))
+        for name, buffer in fresh.named_buffers():
+            if name in absent:
+                absent[name].copy_(buffer)
 
     def recompute_everything(self) -> None:
         """Keep no activations of the layers: all of them are computed twice (gradient checkpointing)."""

@@ -7,6 +7,7 @@ of the records that the model was trained on, so that evaluation still refuses t
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 from collections.abc import Sequence
@@ -230,6 +231,11 @@ class CMeltEcgTextProcessor(ProcessorMixin):
             known = json.loads(manifest.read_text(encoding="utf-8"))
             seal(Path(save_directory), {key: value for key, value in known.items() if key not in ("files", "sha256")})
         return written
+
+    def _upload_modified_files(self, working_dir: str, repo_id: str, files_timestamps: dict[str, float], **kwargs: Any) -> Any:
+        """Without a card: that is the model's, and under its seal."""
+        kept_back = {**files_timestamps, _CARD: math.inf}
+        return super()._upload_modified_files(working_dir, repo_id, kept_back, **kwargs)
 
 
 def register() -> None:
