@@ -42,10 +42,8 @@ def _draw(axes: Axes, mark: Mark, order: int) -> None:
         text = _in_font(mark.text)
         axes.text(mark.x, mark.y, text, fontsize=mark.size / POINT * 0.9, color=look.colour, parse_math=False, zorder=order)
     elif isinstance(mark, Line):
-        # Extremes that a page's scale keeps apart must not be simplified away.
         width = look.width / POINT
-        (line,) = axes.plot(*mark.points.T, zorder=order, color=look.colour, linewidth=width, solid_joinstyle="round")
-        line.get_path().should_simplify = False
+        axes.plot(*mark.points.T, zorder=order, color=look.colour, linewidth=width, solid_joinstyle="round")
     elif isinstance(mark, Area):
         axes.fill(*mark.outline.T, color=look.colour, alpha=look.opacity, linewidth=0, zorder=order)
 
