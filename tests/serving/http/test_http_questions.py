@@ -90,6 +90,7 @@ def test_classes_are_statements_and_with_a_task_some_of_its_classes():
     assert question_of({"classes": ["atrial-fibrillation", "normal-ecg"]}).task().classes.keys() == {
         "atrial-fibrillation", "normal-ecg"
     }  # fmt: skip
+    assert question_of({"classes": ["afib,AFIB,lbbb"]}).classes == ("atrial-fibrillation", "left-bundle-branch-block")
     whole = load_task("ptbxl-super")
     some = question_of({"task": ["ptbxl-super"], "classes": ["NORM,MI"]})
     assert some.task().classes == {name: whole.classes[name] for name in ("NORM", "MI")}
@@ -116,6 +117,11 @@ def test_a_question_that_cannot_be_is_refused_and_not_repeated(given):
 def test_a_name_that_is_nearly_right_is_told_what_it_may_have_meant():
     with pytest.raises(Refusal, match="perhaps atrial-fibrillation"):
         question_of({"classes": ["normal-ecg,atrial-fibrilation"]})
+
+
+def test_an_abbreviation_of_several_is_told_what_it_may_mean():
+    with pytest.raises(Refusal, match="number 2 of classes means several things .*atrial-fibrillation or atrial-flutter"):
+        question_of({"classes": ["lbbb,AF"]})
 
 
 def test_a_task_is_never_a_file_of_the_server(tmp_path):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any, get_args
 
+from cmelt.errors import ConfigError
 from cmelt.evaluation.prompts import statements
+from cmelt.evaluation.prompts.abbreviations import known_statement
 from cmelt.evaluation.tasks import Task, bundled_tasks, load_task
 from cmelt.evaluation.tasks.loading import Scoring
 from cmelt.records.readers import ReadOptions
@@ -92,24 +94,36 @@ def question_of(given: Given, default: str = DEFAULT_TASK) -> Question:
         raise _refused("task is none that is known", f"known: {', '.join(bundled_tasks())}")
     if "classes" not in given:
         return Question(task, chosen)
-    return Question(task, chosen, _chosen(given["classes"], tuple(load_task(task).classes), "class of this task"))
+    return Question(task, chosen, _classes_of(task, given["classes"]))
 
 
 def _statements(values: Sequence[Any]) -> tuple[str, ...]:
-    return _chosen(values, tuple(statements()), "statement")
+    """Names of bundled statements, whose abbreviations ("afib") count too."""
+    return _chosen(values, known_statement, tuple(statements()), "statement")
 
 
-def _chosen(values: Sequence[Any], known: Sequence[str], what: str) -> tuple[str, ...]:
-    """Names out of `classes=a,b`, `classes=a&classes=b` or a JSON list, all of them `known`."""
-    names = list(dict.fromkeys(texts_of(values, "classes", ",")))
-    if not 1 <= len(names) <= MOST_CLASSES:
-        raise _refused(f"classes names none, or more than {MOST_CLASSES}", "name some, separated by commas")
-    for place, name in enumerate(names, 1):
-        if name not in known:
+def _classes_of(task: str, values: Sequence[Any]) -> tuple[str, ...]:
+    """Names of some of a task's classes."""
+    known = tuple(load_task(task).classes)
+    return _chosen(values, lambda name: name if name in known else None, known, "class of this task")
+
+
+def _chosen(values: Sequence[Any], named: Callable[[str], str | None], known: Sequence[str], what: str) -> tuple[str, ...]:
+    """Names out of `classes=a,b`, `classes=a&classes=b` or a JSON list, as `named` has them; each counts once."""
+    found: dict[str, None] = {}
+    for place, name in enumerate(texts_of(values, "classes", ","), 1):
+        try:
+            own = named(name)
+        except ConfigError as error:  # an abbreviation of several; what it may mean is ours to say
+            raise _refused(f"number {place} of classes means several things", error.remedy) from error
+        if own is None:
             near = get_close_matches(name, known, n=3)
             remedy = f"perhaps {' or '.join(near)}" if near else "GET /v1/tasks lists them; or send prompts of your own"
             raise _refused(f"number {place} of classes is no {what} that is known", remedy)
-    return tuple(names)
+        found[own] = None
+    if not 1 <= len(found) <= MOST_CLASSES:
+        raise _refused(f"classes names none, or more than {MOST_CLASSES}", "name some, separated by commas")
+    return tuple(found)
 
 
 def _prompts(values: Sequence[Any]) -> tuple[tuple[str, tuple[str, ...]], ...]:
