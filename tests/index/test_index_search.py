@@ -209,3 +209,14 @@ def test_any_small_set_is_searched_exactly(tmp_path: Path, rows: int, width: int
     np.testing.assert_allclose(found.similarities[0], -np.sort(-true)[:k], atol=2e-6)
     np.testing.assert_allclose(true[found.rows[0]], found.similarities[0], atol=2e-6)
     assert len(set(found.rows[0].tolist())) == min(k, rows)
+
+
+def test_vectors_are_given_back_to_be_asked_with(tmp_path):
+    vectors = np.random.default_rng(8).normal(size=(30, 12)).astype(np.float32)
+    index = build_index(vectors, tmp_path / "index")
+    expected = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    np.testing.assert_allclose(index.take([4, 2, 4]), expected[[4, 2, 4]], atol=1e-6)
+    assert index.search(index.take([7]), 1).rows.tolist() == [[7]]
+    for wrong in ([30], [-1]):
+        with pytest.raises(ConfigError, match="rows count from 0"):
+            index.take(wrong)

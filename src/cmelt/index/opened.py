@@ -56,6 +56,13 @@ class Index:
     def __len__(self) -> int:
         return self.facts.rows
 
+    def take(self, rows: ArrayLike) -> NDArray[np.float32]:
+        """The unit vectors of these rows [n, D], to ask what is like them. Raises ConfigError for a row that is not there."""
+        wanted = np.asarray(rows, dtype=np.int64).reshape(-1)
+        if wanted.size and (wanted.min() < 0 or wanted.max() >= len(self)):
+            raise ConfigError("rows", f"one of them is not among {len(self)}", "rows count from 0")
+        return self._vectors.take(wanted)
+
     def search(self, queries: NDArray[np.floating], k: int = 10, among: ArrayLike | None = None) -> Found:
         """The k rows most similar to each query.
 

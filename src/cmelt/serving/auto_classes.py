@@ -57,7 +57,7 @@ class _AutoClassFinder(MetaPathFinder):
         finally:
             self._asking.discard(fullname)
         if spec is not None and spec.loader is not None:
-            spec.loader.exec_module = _then_tell(spec.loader, fullname)  # type: ignore[method-assign]
+            spec.loader.exec_module = _then_tell(spec.loader, fullname)  # type: ignore[assignment, method-assign]
         return spec
 
 

@@ -128,7 +128,7 @@ class CMeltEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         if array.ndim == 2 and (self.leads is None or len(self.leads) != 1):
             fault = f"is an array {array.shape}: ECGs of one lead [n, samples], or something else"
             raise ConfigError("X", fault, 'give [n, leads, samples], or say leads=["II"] where each row is one lead')
-        return np.asarray(array[:, None, :] if array.ndim == 2 else array)
+        return list(array[:, None, :] if array.ndim == 2 else array)
 
 
 def _column(X: Any) -> Sequence[Any] | None:

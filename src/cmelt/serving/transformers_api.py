@@ -179,7 +179,7 @@ class CMeltFeatureExtractor(FeatureExtractionMixin):
             RecordError: no ECG, or something of it left unsaid.
         """
         options = ReadOptions(rate=sampling_rate, unit=unit, leads=None if leads is None else tuple(leads))
-        prepare = CMeltProcessor(self.model_settings, tokenizer=None)  # type: ignore[arg-type] - no text comes here
+        prepare = CMeltProcessor(self.model_settings, tokenizer=None)  # no text comes here
         ecgs = [prepare.record(source_of(one, options, f"array {n}"), options).ecg for n, one in enumerate(separate(ecg))]
         owner = np.repeat(np.arange(len(ecgs)), [len(one) for one in ecgs])
         return BatchFeature({"ecg": np.concatenate(ecgs), "owner": owner}, tensor_type=return_tensors)
