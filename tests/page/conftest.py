@@ -6,10 +6,11 @@ import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 import stand_in as service
+from paper_on_screen import watched
 from stand_in import StandIn
 
 if TYPE_CHECKING:
@@ -59,20 +60,6 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
     context.set_default_timeout(20_000)
     yield context
     context.close()
-
-
-def watched(page: Page) -> list[str]:
-    """Errors of the page as they come: exceptions, and what the console calls an error (refused by the policy, among others)."""
-    errors: list[str] = []
-
-    def told(message: Any) -> None:
-        # An answer of 4xx is the service's affair; the page has to show it, and tests look at that.
-        if message.type == "error" and not message.text.startswith("Failed to load resource"):
-            errors.append(message.text)
-
-    page.on("console", told)
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    return errors
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,20 @@ _SCREEN = """([pane, x, y]) => {
   const {x: left, y: top} = new DOMPoint(x, y).matrixTransform(document.querySelector(`#pane-${pane} svg.ecg`).getScreenCTM());
   return [left, top];
 }"""
+
+
+def watched(page: Page) -> list[str]:
+    """Errors of the page as they come: exceptions, and what the console calls an error (refused by the policy, among others)."""
+    errors: list[str] = []
+
+    def told(message: Any) -> None:
+        # An answer of 4xx is the service's affair; the page has to show it, and tests look at that.
+        if message.type == "error" and not message.text.startswith("Failed to load resource"):
+            errors.append(message.text)
+
+    page.on("console", told)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    return errors
 
 
 def show_example(page: Page, name: str, slot: str = "a") -> None:

@@ -1,0 +1,115 @@
+"""The page with the real service: files of a hospital, scores as Python has them, a minute, a bad file."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from paper_on_screen import settled, trace, watched
+
+import cmelt
+from cmelt.serving.notice import NOTICE
+
+if TYPE_CHECKING:
+    from playwright.sync_api import BrowserContext, Page
+
+pytestmark = pytest.mark.slow
+SOURCE = Path(cmelt.__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    """`cmelt serve` with the bundled model, as anybody starts it."""
+    for module in ("fastapi", "uvicorn", "prometheus_client"):
+        pytest.importorskip(module, reason="the service needs the extra serve")
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE), "PYTHONUNBUFFERED": "1"}
+    command = [sys.executable, "-m", "cmelt.cli", "serve", "--port", "0", "--threads", "1"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as service:
+        assert service.stderr
+        said: list[str] = []
+        try:
+            for line in service.stderr:
+                said.append(line)
+                if "http://" in line:
+                    break
+            found = re.search(r"http://[\w.:]+", "".join(said))
+            assert found, said
+            yield found[0]
+        finally:
+            service.terminate()
+            service.stderr.read()
+
+
+@pytest.fixture
+def page(context: BrowserContext, address: str) -> Iterator[Page]:
+    page = context.new_page()
+    page.set_default_timeout(240_000)  # a model is loaded, prompts are read
+    errors = watched(page)
+    page.goto(address)
+    page.wait_for_selector("body:not([aria-busy]) #example-form:not([hidden])")
+    yield page
+    assert errors == []
+
+
+def test_a_record_of_two_files_is_drawn_as_it_was_measured_and_scored_as_in_python(page: Page, data_dir: Path) -> None:
+    header = sorted((data_dir / "ptb-xl" / "records500").rglob("*.hea"))[0]
+    page.set_input_files("#file", [header, header.with_suffix(".dat")])
+    page.wait_for_selector("#pane-a:not([hidden])")
+    record = cmelt.read_ecg(header)
+    assert f"{record.rate:g} Hz" in page.inner_text("#pane-a .facts")
+    page.select_option("#layout", "12x1")
+    drawn = trace(page, "V3")
+    height = record.signal[record.leads.index("V3")]
+    assert (drawn[:, 1].max() - drawn[:, 1].min()) / 10 == pytest.approx(float(np.ptp(height)), abs=0.004)
+
+    page.fill("#findings", "is there atrial fibrillation?\nnormal ECG")
+    page.click("#ask-form button")
+    page.wait_for_selector("#score-table tbody tr")
+    settled(page)
+    assert page.inner_text("#score-notice") == NOTICE
+    rows = page.locator("#score-table tbody tr").all()
+    shown = {row.locator("th").inner_text(): float(row.locator("td").first.inner_text().replace("−", "-")) for row in rows}
+    model, processor = cmelt.load("small")
+    prompts = {"atrial fibrillation": ["atrial fibrillation"], "normal ECG": ["normal ECG"]}
+    expected = cmelt.classify(model, processor, record, prompts).of(0)
+    assert shown == {name: pytest.approx(value, abs=2e-3) for name, value in expected.items()}
+
+
+def test_every_example_is_drawn_and_every_set_is_scored(page: Page) -> None:
+    examples = page.locator("#example option").all_text_contents()
+    for title in examples:
+        page.select_option("#example", label=title)
+        page.click("#example-form button")
+        page.wait_for_selector(f"#pane-a h2:has-text('{title}')")
+        settled(page)
+        assert page.locator("#pane-a path.trace").count() >= 12, title
+    for title in page.locator("#set option").all_text_contents()[1:3]:
+        page.select_option("#set", label=title)
+        page.click("#ask-form button")
+        settled(page)
+        assert page.locator("#problem").is_hidden(), title
+        assert page.locator("#score-table tbody tr").count() == int(re.search(r"\((\d+)", title)[1])
+
+
+def test_evidence_is_shown_where_the_service_has_it(page: Page) -> None:
+    if page.locator("#method-label").is_hidden():
+        pytest.skip("this service has no /v1/explain")
+    page.click("#example-form button")
+    page.wait_for_selector("#pane-a:not([hidden])")
+    page.click("#ask-form button")
+    page.click("#score-table button >> nth=0")
+    page.wait_for_selector("#evidence:not([hidden])")
+    assert page.locator("#pane-a .evidence rect").count() > 10
+
+
+def test_a_file_that_is_no_ecg_is_refused_in_words(page: Page) -> None:
+    page.set_input_files("#file", {"name": "cat.jpg", "mimeType": "image/jpeg", "buffer": b"\xff\xd8\xff\xe0 a cat"})
+    page.wait_for_selector("#problem:not([hidden])")
+    assert "not an ECG format" in page.inner_text("#problem") and "What to do" in page.inner_text("#problem")
