@@ -7,6 +7,7 @@ import io
 import json
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 import cmelt as package
@@ -91,12 +92,17 @@ def test_a_store_to_the_screen(model_folder, tiny_store):
     assert len(done.stdout.splitlines()) == 61
 
 
-def test_a_file_that_is_none_is_told_and_the_others_go_on(model_folder, ecgs):
+def test_what_is_none_is_told_and_the_others_go_on(model_folder, ecgs, tmp_path):
     done = run(model_folder, ecgs / "0.hea", ecgs / "notes.xml", ecgs / "gone.xml", "--classes", "afib", "--json")
     assert done.returncode == 1
     told = json.loads(done.stdout)
     assert len(told["records"]) == 1 and [one["record"][-8:] for one in told["left_out"]] == ["otes.xml", "gone.xml"]
     assert f"left out {ecgs / 'notes.xml'}" in done.stderr
+    (tmp_path / "ward").mkdir()
+    write_wfdb(tmp_path / "ward/flat", np.zeros((12, 1000), np.float32))
+    ward = run(model_folder, ecgs / "0.hea", tmp_path / "ward", "--classes", "afib", "--json")
+    assert ward.returncode == 1 and len(json.loads(ward.stdout)["records"]) == 1
+    assert f"left out {tmp_path / 'ward'}: none of 1 records" in ward.stderr
     alone = run(model_folder, ecgs / "notes.xml", "--classes", "afib")
     assert alone.returncode == 1 and not alone.stdout and "notes.xml" in alone.stderr
 
@@ -161,6 +167,17 @@ def test_wrong_usage_ends_with_two_and_says_what_is_right(model_folder, ecgs, op
     done = run(model_folder, ecgs, *options)
     assert done.returncode == 2
     assert said in " ".join(done.stderr.replace("│", " ").split())
+
+
+def test_findings_from_a_file_or_by_abbreviation_go_to_a_file_of_results_too(model_folder, ecgs, expected, tmp_path):
+    out = tmp_path / "scores.parquet"
+    done = run(model_folder, ecgs, "--classes", "afib,lbbb", "--out", out)
+    assert done.returncode == 0, done.stderr
+    table = pq.read_table(out)
+    assert [float(table[name][1].as_py()) for name in ASKED] == pytest.approx(expected.values[1].tolist(), abs=1e-5)
+    (tmp_path / "findings.txt").write_text("atrial flutter.\n")
+    done = run(model_folder, ecgs, "--prompts", tmp_path / "findings.txt", "--out", tmp_path / "other.parquet")
+    assert "atrial flutter." in pq.read_schema(tmp_path / "other.parquet").names
 
 
 def test_what_an_abbreviation_means_is_not_guessed(model_folder, ecgs):

@@ -43,7 +43,7 @@ def print_scores(found: PathScores) -> None:
     """One record: its classes, highest first. Several: a column a class, or each record's highest."""
     from rich.console import Console
     from rich.markup import escape
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from cmelt.records.flag_words import flags_in_words
     from cmelt.serving.notice import NOTICE
@@ -59,15 +59,15 @@ def print_scores(found: PathScores) -> None:
         if one.flags:
             console.print("recording: " + escape("; ".join(flags_in_words(one.flags))))
     elif len(found.classes) <= MOST_COLUMNS:
-        table = Table("record", *map(escape, found.classes))
+        table = Table(Column("record", overflow="fold"), *map(escape, found.classes))
         for one in found.records:
             table.add_row(escape(one.record), *(f"{one.scores[name]:+.3f}" for name in found.classes))
         console.print(table)
     else:
-        table = Table("record", f"highest {HIGHEST} of {len(found.classes)} classes")
+        table = Table(Column("record", overflow="fold"), f"highest {HIGHEST} of {len(found.classes)} classes")
         for one in found.records:
             highest = list(one.scores.items())[:HIGHEST]
             table.add_row(escape(one.record), escape(", ".join(f"{name} {score:+.3f}" for name, score in highest)))
         console.print(table)
     console.print("A score ranks ECGs within a class; it is no probability.")
-    console.print(NOTICE)
+    console.print(NOTICE, soft_wrap=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cmelt.errors import ConfigError, RecordError
+from cmelt.errors import ConfigError, RecordError, StoreError
 from cmelt.records.flag_words import in_words
 from cmelt.serving.bulk import How, classify_archive
 from cmelt.serving.bulk_tasks import FACTS, RECORD
@@ -86,6 +86,7 @@ def score_paths(
     _, chosen = scored(_nothing(processor), described, scoring)
     records: list[ScoredRecord] = []
     left_out: list[dict[str, str]] = []
+    counted = progress if len(paths) > 1 and not any(path.is_dir() for path in paths) else None
     for number, path in enumerate(paths):
         try:
             if path.is_dir():
@@ -99,8 +100,8 @@ def score_paths(
             if len(paths) == 1:
                 raise
             left_out.append({"record": str(path), "reason": error.fault, "remedy": error.remedy})
-        if progress is not None and len(paths) > 1:
-            progress(number + 1, len(paths))
+        if counted is not None:
+            counted(number + 1, len(paths))
     if not records:
         told = "; ".join(f"{one['record']}: {one['reason']}" for one in left_out[:3])
         raise RecordError(f"{len(paths)} paths", f"no ECG can be read of any: {told}", "correct the files")
@@ -135,7 +136,12 @@ def _of_archive(
     refuse_reserved_names(classes)
     with tempfile.TemporaryDirectory(prefix="cmelt-") as folder:
         out = Path(folder) / "scores.parquet"
-        classify_archive(path, out, described, model, replace(how, force=True), scoring=scoring, progress=progress)
+        try:
+            classify_archive(path, out, described, model, replace(how, force=True), scoring=scoring, progress=progress)
+        except StoreError as error:
+            if error.where != str(out):
+                raise
+            raise RecordError(path, error.fault, error.remedy) from error  # nothing in it can be read
         beside = out.with_suffix(f".{QUARANTINE}")
         lines = beside.read_text(encoding="utf-8").splitlines() if beside.exists() else []
         rows = pq.read_table(out).to_pylist()
