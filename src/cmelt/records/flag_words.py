@@ -30,9 +30,9 @@ _RATES = {"×2": "twice the true one", "÷2": "half the true one"}
 #: Flags of one lead each that are told together: "V1, V2 are noisy" takes less room than two clauses.
 _PLURAL = {" is ": " are ", " has ": " have ", " looks ": " look "}
 
-#: What can make an answer about an ECG wrong however good the model is: names, order, unit or rate of what it was given.
+#: What can make an answer about an ECG wrong however good the model is: names, order, unit, rate or length of what it was given.
 DOUBTFUL = ("limb-swapped", "limb-inverted", "limb-inconsistent", "arms-reversed", "electrodes-exchanged", "duplicated",
-            "unit-suspect", "rate-suspect", "poor-quality")  # fmt: skip
+            "unit-suspect", "rate-suspect", "poor-quality", "short")  # fmt: skip
 
 
 def in_words(flag: str) -> str:
