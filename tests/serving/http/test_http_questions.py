@@ -120,7 +120,7 @@ def test_a_name_that_is_nearly_right_is_told_what_it_may_have_meant():
 
 
 def test_an_abbreviation_of_several_is_told_what_it_may_mean():
-    with pytest.raises(Refusal, match="number 2 of classes means several things .*atrial-fibrillation or atrial-flutter"):
+    with pytest.raises(Refusal, match=r"number 2 of classes means several things .*atrial-fibrillation or atrial-flutter"):
         question_of({"classes": ["lbbb,AF"]})
 
 
