@@ -9,6 +9,7 @@ Report texts lie in it as they do in the store: keep it where the store may lie.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -23,7 +24,7 @@ from numpy.typing import NDArray
 from cmelt.errors import ConfigError, StoreError
 from cmelt.index.opened import Index
 from cmelt.index.opened import open_index as open_vectors
-from cmelt.publishing import verify
+from cmelt.publishing import MANIFEST, verify
 from cmelt.records.record import Record
 from cmelt.store.opened import Store, open_store
 
@@ -90,9 +91,7 @@ class SearchFacts:
 
     @classmethod
     def of_manifest(cls, manifest: Mapping[str, Any], folder: Path) -> SearchFacts:
-        """Raises StoreError where the folder holds something else, or an index of another version."""
-        if manifest.get("format") != FORMAT:
-            raise StoreError(folder, "holds no search index of a store", "make one with `cmelt index STORE --out DIR`")
+        """Raises StoreError for an index of another version, or an incomplete manifest."""
         if manifest.get("format_version") != VERSION:
             fault = f"is an index of version {manifest.get('format_version')}, this program reads {VERSION}"
             raise StoreError(folder, fault, "make it again with `cmelt index`")
@@ -131,13 +130,12 @@ class SearchIndex:
         """The rows that the filters let through, ascending. Raises ConfigError for a label that no record has."""
         chosen = np.ones(len(self), dtype=bool)
         if filters.age is not None:
-            age = self.records["age"].to_numpy()
-            low, high = filters.age
+            age, (low, high) = self._ages, filters.age
             chosen &= (
                 np.isfinite(age) & (age >= (-math.inf if low is None else low)) & (age <= (math.inf if high is None else high))
             )
         if filters.sex is not None:
-            chosen &= self.records["sex"].to_numpy() == filters.sex
+            chosen &= self._sexes == filters.sex
         for label in filters.labels:
             has = np.zeros(len(self), dtype=bool)
             for name in self._labels_called(label):
@@ -174,6 +172,16 @@ class SearchIndex:
         return store
 
     @cached_property
+    def _ages(self) -> NDArray[np.float64]:
+        """[n], NaN where it is not known."""
+        return np.asarray(self.records["age"].to_numpy(), dtype=np.float64)
+
+    @cached_property
+    def _sexes(self) -> NDArray[np.object_]:
+        """[n], None where it is not known."""
+        return np.asarray(self.records["sex"].to_numpy(), dtype=object)
+
+    @cached_property
     def _labelled(self) -> dict[str, NDArray[np.int64]]:
         """Label → the rows that have it."""
         import pyarrow.compute as pc
@@ -208,6 +216,7 @@ def open_index(folder: str | Path, *, store: str | Path | None = None) -> Search
     import pyarrow as pa
 
     folder = Path(folder)
+    _refuse_foreign(folder)
     # The vectors' own manifest says how they are checked; that it is itself is checked here.
     inside = {path.relative_to(folder).as_posix() for path in (folder / VECTORS).glob("*") if path.name != "manifest.json"}
     manifest = verify(folder, StoreError, sizes_only=inside)
@@ -222,6 +231,18 @@ def open_index(folder: str | Path, *, store: str | Path | None = None) -> Search
     if not len(records) == len(vectors) == facts.records:
         raise StoreError(folder, f"{len(vectors)} vectors of {len(records)} records", "make the index again")
     return SearchIndex(folder, facts, vectors, records)
+
+
+def _refuse_foreign(folder: Path) -> None:
+    """Say what is no index, a store for instance, before its hashes are looked at. Raises StoreError."""
+    try:
+        found = json.loads((folder / MANIFEST).read_bytes())
+    except OSError:
+        found = {}
+    except ValueError:
+        return  # damaged: what is wrong with it is said by `verify`
+    if not isinstance(found, dict) or found.get("format") != FORMAT:
+        raise StoreError(folder, "holds no search index of a store", "make one with `cmelt index STORE --out DIR`")
 
 
 def _age(given: Any) -> tuple[float | None, float | None] | None:
