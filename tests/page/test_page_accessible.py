@@ -40,6 +40,13 @@ def fill(page: Page) -> None:
     settled(page)
 
 
+@pytest.mark.slow
+def test_axe_really_looks(page: Page) -> None:
+    page.evaluate("document.querySelector('label[for=findings]').remove()")
+    show_example(page, "known")
+    assert any("findings" in violation for violation in violations(page))
+
+
 def focus_with_tab(page: Page, wanted: str, most: int = 60) -> None:
     """Presses Tab until the element `wanted` has the focus."""
     for _ in range(most):
@@ -49,6 +56,7 @@ def focus_with_tab(page: Page, wanted: str, most: int = 60) -> None:
     raise AssertionError(f"Tab never comes to {wanted}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_on_the_empty_page_the_full_one_and_dialogs(page: Page, scheme: str) -> None:
     page.emulate_media(color_scheme=scheme)
@@ -106,6 +114,7 @@ def test_the_whole_way_by_keyboard_alone(page: Page, stand_in: StandIn) -> None:
     assert page.evaluate("document.activeElement.matches('button.finding[aria-pressed=true]')")  # the focus stays where it was
 
 
+@pytest.mark.slow
 def test_letters_do_nothing_outside_the_paper(page: Page) -> None:
     show_example(page, "known")
     page.focus("#findings")
@@ -113,6 +122,7 @@ def test_letters_do_nothing_outside_the_paper(page: Page) -> None:
     assert page.get_attribute("#calipers", "aria-pressed") == "false" and "100 %" in page.inner_text("#scale")
 
 
+@pytest.mark.slow
 def test_the_paper_is_left_with_tab_even_while_measuring(page: Page) -> None:
     show_example(page, "known")
     page.focus("#pane-a .scroller")
@@ -121,6 +131,7 @@ def test_the_paper_is_left_with_tab_even_while_measuring(page: Page) -> None:
     assert not page.evaluate("document.activeElement.matches('#pane-a .scroller')")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", SIZES)
 def test_nothing_sticks_out_and_every_button_is_large_enough(page: Page, size: str, tmp_path: Path) -> None:
     width, height = SIZES[size]
@@ -136,6 +147,7 @@ def test_nothing_sticks_out_and_every_button_is_large_enough(page: Page, size: s
     assert paper.bounding_box()["height"] >= min(height, 400) * 0.6  # of a low screen, too, the paper gets most
 
 
+@pytest.mark.slow
 def test_a_screen_reader_is_told_what_happens(page: Page) -> None:
     show_example(page, "gaps")
     assert page.get_attribute("#pane-a svg.ecg", "role") == "img"

@@ -53,6 +53,7 @@ def test_the_paper_is_in_true_size_and_the_trace_is_the_signal(page: Page) -> No
     assert at[1] - at[0] == pytest.approx(PERIOD * 25 * PIXELS_A_MM, abs=0.1)
 
 
+@pytest.mark.slow
 def test_the_pixels_are_those_of_the_signal(page: Page) -> None:
     show_example(page, "known")
     tops = peaks(trace(page, "II"))
@@ -83,6 +84,7 @@ _PIXELS = """async (text) => {
 }"""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("layout", "traces"), [("3x4+1", 13), ("6x2", 12), ("12x1", 12)])
 def test_every_layout_speed_and_gain_can_be_had(page: Page, layout: str, traces: int) -> None:
     show_example(page, "known")
@@ -122,6 +124,7 @@ def test_calipers_drawn_by_mouse_say_milliseconds_and_millivolts(page: Page) -> 
     assert page.inner_text("#pane-a .reading") == ""
 
 
+@pytest.mark.slow
 def test_a_point_of_the_calipers_can_be_taken_and_moved(page: Page) -> None:
     show_example(page, "known")
     page.click("#calipers")
@@ -134,6 +137,7 @@ def test_a_point_of_the_calipers_can_be_taken_and_moved(page: Page) -> None:
     assert longer[1] - longer[0] == pytest.approx(200, abs=12)
 
 
+@pytest.mark.slow
 def test_zoom_keeps_the_scale_said_and_fit_shows_the_whole_width(page: Page) -> None:
     show_example(page, "known")
     page.set_viewport_size({"width": 700, "height": 900})
@@ -155,6 +159,7 @@ def test_zoom_keeps_the_scale_said_and_fit_shows_the_whole_width(page: Page) -> 
     assert page.evaluate("document.querySelector('#pane-a .scroller').scrollLeft") == pytest.approx(300, abs=2)
 
 
+@pytest.mark.slow
 def test_a_calibrated_screen_stretches_the_paper(page: Page, stand_in: StandIn) -> None:
     show_example(page, "known")
     page.click("#screen")
@@ -172,6 +177,7 @@ def test_a_calibrated_screen_stretches_the_paper(page: Page, stand_in: StandIn) 
     assert "not calibrated" in page.inner_text("#scale")
 
 
+@pytest.mark.slow
 def test_a_filter_is_stated_and_changes_the_drawing_alone(page: Page, stand_in: StandIn) -> None:
     show_example(page, "known")
     assert "filter off" in page.text_content("#pane-a .footline")
@@ -183,6 +189,7 @@ def test_a_filter_is_stated_and_changes_the_drawing_alone(page: Page, stand_in: 
     assert stand_in.asked[-1][2] == stand_in.examples["known"]  # what is scored is what was recorded
 
 
+@pytest.mark.slow
 def test_a_minute_is_shown_in_parts_and_as_one_strip(page: Page) -> None:
     show_example(page, "minute")
     assert page.inner_text("#pane-a .time output") == "0–10 of 60 s"
@@ -197,6 +204,7 @@ def test_a_minute_is_shown_in_parts_and_as_one_strip(page: Page) -> None:
     assert len(peaks(trace(page, "II"))) == len(np.arange(FIRST, 60, PERIOD))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "warnings", "on_paper"),
     [
@@ -213,6 +221,7 @@ def test_faults_are_said_and_marked_on_the_paper(page: Page, name: str, warnings
     assert page.locator("#pane-a .faulty").count() > 0
 
 
+@pytest.mark.slow
 def test_what_was_not_measured_is_not_drawn(page: Page) -> None:
     show_example(page, "gaps")
     page.select_option("#layout", "12x1")
@@ -251,6 +260,7 @@ def test_scores_are_sorted_with_probability_interval_and_notice(page: Page, stan
     assert stand_in.asked[-1][1] == {"task": ["ptbxl-super"]}
 
 
+@pytest.mark.slow
 def test_nothing_typed_is_said_to_be_nothing(page: Page) -> None:
     show_example(page, "known")
     page.fill("#findings", " \n")
@@ -267,7 +277,9 @@ def test_a_click_on_a_finding_shows_where_its_evidence_lies(page: Page, stand_in
     path, asked, _ = stand_in.asked[-1]
     assert (path, asked) == ("/v1/explain", {"prompts": ["LBBB"], "method": ["integrated-gradients"]})
     assert "Most speaks for it in V1, 3.20–3.40 s" in page.inner_text("#evidence-text")
+    assert "This sheet does not show it" in page.inner_text("#evidence-text")  # V1 stands for 5–7.5 s in columns
     page.select_option("#layout", "12x1")
+    assert "This sheet does not show it" not in page.inner_text("#evidence-text")
     bars = page.locator("#pane-a .evidence .for").evaluate_all(
         "(all) => all.map((one) => [Number(one.getAttribute('x')), Number(one.getAttribute('width'))])"
     )
@@ -280,6 +292,7 @@ def test_a_click_on_a_finding_shows_where_its_evidence_lies(page: Page, stand_in
     assert page.locator("#pane-a .evidence").count() == 0
 
 
+@pytest.mark.slow
 def test_two_ecgs_are_compared_with_the_change_of_their_scores(page: Page) -> None:
     show_example(page, "known")
     score(page, "LBBB\nnormal ECG")
@@ -295,6 +308,7 @@ def test_two_ecgs_are_compared_with_the_change_of_their_scores(page: Page) -> No
     assert page.locator("#pane-b").is_hidden() and page.locator("th:has-text('Change')").count() == 0
 
 
+@pytest.mark.slow
 def test_nearest_reports_are_listed_and_their_ecg_shown_beside(page: Page, stand_in: StandIn) -> None:
     show_example(page, "known")
     page.fill("#youngest", "40")
@@ -311,6 +325,7 @@ def test_nearest_reports_are_listed_and_their_ecg_shown_beside(page: Page, stand
     assert stand_in.asked[-1][1]["text"] == ["paced rhythm"] and stand_in.asked[-1][2] == b""
 
 
+@pytest.mark.slow
 def test_what_the_service_has_not_is_not_offered(page: Page, stand_in: StandIn) -> None:
     stand_in.ready = {"ready": True, "capabilities": {"explain": False}}
     stand_in.paths = ("classify", "explain", "ecg", "examples")
@@ -322,6 +337,7 @@ def test_what_the_service_has_not_is_not_offered(page: Page, stand_in: StandIn) 
     assert page.locator("#score-table button").count() == 0
 
 
+@pytest.mark.slow
 def test_files_are_sent_whole_and_with_what_was_said_of_them(page: Page, stand_in: StandIn) -> None:
     page.click("#opening summary")
     page.fill("#given-rate", "360")
@@ -333,6 +349,7 @@ def test_files_are_sent_whole_and_with_what_was_said_of_them(page: Page, stand_i
     assert "360 Hz" in page.inner_text("#pane-a .facts")
 
 
+@pytest.mark.slow
 def test_a_file_can_be_dropped(page: Page, stand_in: StandIn) -> None:
     content = list(canonical(spikes(10, 100, 2), 100, ("I", "II")))
     page.evaluate(
@@ -374,6 +391,7 @@ def test_errors_say_what_and_why_and_what_to_do(page: Page, stand_in: StandIn) -
     stand_in.examples.pop("cut")
 
 
+@pytest.mark.slow
 def test_a_service_that_is_gone_is_said_to_be(page: Page) -> None:
     page.route("**/v1/examples/*", lambda route: route.abort())
     page.click("#example-form button")
@@ -381,6 +399,7 @@ def test_a_service_that_is_gone_is_said_to_be(page: Page) -> None:
     assert "does not answer" in page.inner_text("#problem")
 
 
+@pytest.mark.slow
 def test_a_token_is_asked_for_and_used(page: Page, stand_in: StandIn) -> None:
     stand_in.token = TOKEN
     page.click("#example-form button")
@@ -391,6 +410,7 @@ def test_a_token_is_asked_for_and_used(page: Page, stand_in: StandIn) -> None:
     assert page.locator("#score-table tbody tr").count() == 4
 
 
+@pytest.mark.slow
 def test_everything_shown_can_be_saved_as_json(page: Page) -> None:
     show_example(page, "known")
     score(page, "LBBB")
@@ -404,6 +424,7 @@ def test_everything_shown_can_be_saved_as_json(page: Page) -> None:
     assert data["shown"] == {"layout": "3x4+1", "mm_per_s": 25, "mm_per_mv": 10, "filter": "none"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "layout", "sheets"), [("known", "12x1", 1), ("minute", "3x4+1", 6)])
 def test_printing_gives_sheets_in_true_size_and_the_scores(page: Page, name: str, layout: str, sheets: int) -> None:
     show_example(page, name)
@@ -425,6 +446,7 @@ def test_printing_gives_sheets_in_true_size_and_the_scores(page: Page, name: str
     assert max(heights) <= (210 - 16) * PIXELS_A_MM
 
 
+@pytest.mark.slow
 def test_colours_are_chosen_and_remembered(page: Page) -> None:
     page.select_option("#theme", "dark")
     page.reload()

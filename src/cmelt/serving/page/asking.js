@@ -2,7 +2,7 @@
 
 import { classify, explain } from "./api.js";
 import { byId, element, shown } from "./dom.js";
-import { Fault } from "./ecg.js";
+import { Fault, markOf } from "./ecg.js";
 import { evidenceText, explanationOf } from "./evidence.js";
 import { SETS, isEmpty, questionOf, questionOfOne } from "./questions.js";
 import { ORDERS, findingText, rowsOf, scoreTable } from "./scores.js";
@@ -33,6 +33,7 @@ export class Asking {
     byId("order").append(...Object.entries(ORDERS).map(([value, name]) => element("option", { value }, name)));
     byId("order").addEventListener("change", () => this.draw());
     byId("method").addEventListener("change", () => this.chosen !== null && this.explain(this.chosen));
+    for (const view of Object.values(views)) view.root.addEventListener("drawn", () => this.#drawEvidence());
     byId("hide-evidence").addEventListener("click", () => this.hideEvidence());
     byId("set").addEventListener("change", () => {
       byId("findings").disabled = byId("set").value !== "";
@@ -117,8 +118,8 @@ export class Asking {
   }
 
   #drawEvidence() {
-    const explained = this.explained();
-    byId("evidence-text").replaceChildren(...explained.map((one) => evidenceText(one.label, one)));
+    const explained = Object.values(this.views).filter((view) => view.evidence);
+    byId("evidence-text").replaceChildren(...explained.map((view) => evidenceText(view.label, view.evidence, view.sheet)));
     shown(byId("evidence"), explained.length > 0);
   }
 
@@ -132,7 +133,7 @@ export class Asking {
     return ["a", "b"].flatMap((slot) => {
       const { ecg, label } = this.views[slot];
       const known = new Set(ecg ? [...ecg.flags, ...ecg.missing.map((lead) => `missing:${lead}`)] : []);
-      return (this.answers[slot]?.flags ?? []).filter((flag) => !known.has(flag)).map((flag) => `${label}: ${flag}`);
+      return (this.answers[slot]?.flags ?? []).filter((flag) => !known.has(flag)).map((flag) => `${label}: ${markOf(flag).text}`);
     });
   }
 

@@ -96,7 +96,8 @@ const OF_VALUES = {
   "electrodes-exchanged": (value) => [`electrodes look exchanged: ${value}`, true],
 };
 
-function markOf(flag) {
+/** One flag in words, with the leads that it is about. */
+export function markOf(flag) {
   const cut = flag.indexOf(":");
   const [kind, value] = cut < 0 ? [flag, ""] : [flag.slice(0, cut), flag.slice(cut + 1)];
   if (kind in OF_LEADS)

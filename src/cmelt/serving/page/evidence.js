@@ -85,7 +85,7 @@ export function sharesOf({ leads, values }) {
   return rows.map((row) => ({ ...row, share: (row.forIt + row.against) / all })).sort((a, b) => b.share - a.share);
 }
 
-/** The fifth of a second with the most evidence for the finding: {lead, from, to} in seconds; null where nothing speaks for it. */
+/** The fifth of a second with the most evidence for the finding: {lead, from, to} in seconds; null where there is none. */
 export function strongestPlace({ leads, values, rate }) {
   const size = Math.max(1, Math.round(PLACE_SECONDS * rate));
   let best = { total: 0, row: -1, start: 0 };
@@ -99,12 +99,19 @@ export function strongestPlace({ leads, values, rate }) {
   return best.row < 0 ? null : { lead: leads[best.row], from: best.start / rate, to: (best.start + size) / rate };
 }
 
-/** Words and a table for one explanation of the ECG called `label`. */
-export function evidenceText(label, explanation) {
+/** Whether a sheet draws this part of this lead: columns show a lead for some of the time only. */
+export function isOn(sheet, { lead, from, to }) {
+  return sheet.strips.some((strip) => strip.lead === lead && strip.from < to && strip.to > from);
+}
+
+/** Words and a table for one explanation of the ECG called `label`, of which `sheet` is in view. */
+export function evidenceText(label, explanation, sheet) {
   const place = strongestPlace(explanation);
   const where = place
     ? `Most speaks for it in ${place.lead}, ${place.from.toFixed(2)}–${place.to.toFixed(2)} s.`
     : "Nothing in the trace speaks for it.";
+  const unseen =
+    place && !isOn(sheet, place) ? " This sheet does not show it: choose the layout 12x1, or another part of time." : "";
   const percent = (value) => `${(100 * value).toFixed(0)} %`;
   const total = sharesOf(explanation);
   const all = total.reduce((sum, { forIt, against }) => sum + forIt + against, 0) || 1;
@@ -119,7 +126,14 @@ export function evidenceText(label, explanation) {
   return element(
     "div",
     { className: "explained" },
-    element("p", {}, element("strong", {}, `${label}: ${explanation.finding}. `), where, ` Method: ${explanation.method}.`),
+    element(
+      "p",
+      {},
+      element("strong", {}, `${label}: ${explanation.finding}. `),
+      where,
+      unseen,
+      ` Method: ${explanation.method}.`,
+    ),
     ...explanation.notes.map((note) => element("p", { className: "soft" }, note)),
     element(
       "details",

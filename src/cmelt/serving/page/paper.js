@@ -34,8 +34,9 @@ export function drawPaper(sheet, ecg, { title, subtitle = "", foot, marks, behin
 function drawStrip(strip, sheet, ecg, marks) {
   const length = (strip.to - strip.from) * sheet.speed;
   const fault = labelOf(strip.lead, marks);
+  const serious = marks.some((mark) => mark.serious && mark.leads.includes(strip.lead));
   const parts = [];
-  if (fault) {
+  if (serious) {
     parts.push(
       drawn("rect", {
         class: "faulty",
@@ -51,7 +52,7 @@ function drawStrip(strip, sheet, ecg, marks) {
   const moved = strip.shift ? `drawn about ${tidy(strip.shift.toFixed(2))} mV` : "";
   const words = [fault, moved].filter(Boolean).join(", ");
   const name = drawn("text", { class: "lead", x: round(strip.left + 1), y: round(strip.top + 4) }, strip.lead);
-  if (words) name.append(drawn("tspan", { class: fault ? "fault" : "note", dx: 1.5 }, words));
+  if (words) name.append(drawn("tspan", { class: serious ? "fault" : "note", dx: 1.5 }, words));
   return [...parts, name];
 }
 

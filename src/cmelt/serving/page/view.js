@@ -109,6 +109,7 @@ export class EcgView {
     this.slider.max = this.ecg.seconds - seconds;
     this.slider.value = this.start;
     this.span.value = `${tidy(this.start)}–${tidy(this.start + seconds)} of ${tidy(this.ecg.seconds)} s`;
+    this.root.dispatchEvent(new Event("drawn"));
   }
 
   /** The line below the traces: speed, gain, filter, rate. */
