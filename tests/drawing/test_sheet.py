@@ -279,6 +279,19 @@ def test_choices_that_no_paper_has_are_refused_with_those_it_has(wrong, said):
         Paper(**wrong)
 
 
+def test_microvolts_that_are_called_millivolts_are_not_drawn():
+    with pytest.raises(RecordError, match="microvolts read as millivolts"):
+        sheet_of(Record(heart() * 1000, 100.0, LEADS), Paper())
+
+
+def test_one_absurd_lead_leaves_the_paper_and_the_others_on_it():
+    signal = heart()
+    signal[7, ::2], signal[8, 3] = 1e30, -1e30
+    sheet = sheet_of(Record(signal, 100.0, LEADS), Paper())
+    assert sheet.height < 400
+    assert all(np.abs(line.points).max() < 2000 for line in traces(sheet))
+
+
 def test_a_page_cannot_begin_after_the_record():
     with pytest.raises(RecordError, match="begin earlier"):
         sheet_of(record(), Paper(start=10.0))

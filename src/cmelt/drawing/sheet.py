@@ -17,6 +17,7 @@ from cmelt.drawing.strips import FLAT, Strip, strips_of, thinned
 from cmelt.errors import RecordError
 from cmelt.pages.notice import NOTICE
 from cmelt.records.record import Record, without_calibration
+from cmelt.records.units import refuse_impossible_amplitude
 
 #: Distance of the heavy lines, and the empty border, mm. What begins or lies on a heavy line is read off at a glance.
 HEAVY = 5.0
@@ -26,6 +27,8 @@ NARROWEST = 120.0
 #: A row's room above and below its zero line at 10 mm/mV: at least, and at most; what is larger runs into the next row.
 LEAST_ABOVE, LEAST_BELOW, MOST = 12.0, 10.0, 45.0
 LINE_HEIGHT = 4.0
+#: What is farther from its zero line has left the paper; renderers need not follow it, mm.
+FARTHEST = 1000.0
 #: The pulse: 1 mV for a fifth of a second.
 PULSE_SECONDS, PULSE_EDGE = 0.2, 1.5
 
@@ -37,11 +40,12 @@ def sheet_of(record: Record, paper: Paper, evidence: Evidence | None = None, tit
         title: first line of the header, and the drawing's name; nothing of a patient.
         framed: with header and notice; without, for a page that has its own, the scale alone stands below.
     Raises:
-        RecordError: the page would begin after the record's end.
+        RecordError: the page would begin after the record's end, or microvolts that are called millivolts.
         ConfigError: evidence that does not fit the record.
     """
     heart = without_calibration(record)
     where = record.origin or record.identifier or "record"
+    refuse_impossible_amplitude(heart.signal, where)
     if paper.start >= heart.seconds:
         raise RecordError(where, f"has {heart.seconds:g} s, and is to be drawn from {paper.start:g} s on", "begin earlier")
     drawn = _stretch(heart, paper)
@@ -132,7 +136,7 @@ def _strip(strip: Strip, rate: float, paper: Paper, origin: tuple[float, float],
     marks: list[Mark] = [Line(polyline((x, baseline - 3.0), (x, baseline + 3.0)), "tick")]
     if np.isfinite(strip.trace).any():
         at, height = thinned(strip.trace, rate, paper.speed)
-        points = np.stack([x + at * paper.speed, baseline - height * paper.gain], axis=1)
+        points = np.stack([x + at * paper.speed, baseline - np.clip(height * paper.gain, -FARTHEST, FARTHEST)], axis=1)
         marks.append(Line(points, "trace", name))
     label = top + LEAD_SIZE + 0.6
     marks.append(Words(x + 1.0, label, name, size=LEAD_SIZE))

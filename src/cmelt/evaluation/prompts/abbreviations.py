@@ -92,7 +92,7 @@ def statement_named(name: str) -> str:
     if found is not None:
         return found
     near = get_close_matches(_plain(name), [*statements(), *STATEMENT_OF], n=3)
-    remedy = f"perhaps {' or '.join(near)}" if near else "docs/prompts.md lists them; or give prompts of your own"
+    remedy = f"perhaps {' or '.join(near)}" if near else "cmelt.evaluation.prompts lists them; or give prompts of your own"
     raise ConfigError("classes", f"{name} is no bundled statement", remedy)
 
 
