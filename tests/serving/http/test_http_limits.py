@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import socket
 import threading
@@ -113,6 +114,35 @@ def test_what_takes_too_long_is_given_up_and_the_next_is_answered(serving, monke
         gate.set()
         assert asked.post("/v1/embed", body(classes=None)).status == 200
         assert nobody_inside(serving)
+
+
+def test_what_a_caller_no_longer_waits_for_is_not_computed(serving, monkeypatch):
+    with serving() as asked:
+        assert asked.post("/v1/classify", body()).status == 200  # its prompts are read now
+        gate, embedded = threading.Event(), []
+        embed = serving.inner.worker._embed
+        monkeypatch.setattr(
+            serving.inner.worker, "_embed", lambda *given: gate.wait(20) and (embedded.append(given[3]), embed(*given))[1]
+        )
+        with ThreadPoolExecutor(1) as clients:
+            waiting = clients.submit(asked.post, "/v1/classify", body())
+            while serving.inner.inside < 1:
+                time.sleep(0.01)
+            time.sleep(0.3)  # it is in the model now
+            content = json.dumps(body()).encode()
+            with socket.create_connection(("127.0.0.1", asked.port)) as impatient:
+                impatient.sendall(head(len(content)) + content)
+                while serving.inner.inside < 2:
+                    time.sleep(0.01)
+                time.sleep(0.3)
+            end = time.monotonic() + 5
+            while serving.inner.inside > 1 and time.monotonic() < end:
+                time.sleep(0.01)
+            assert serving.inner.inside == 1
+            gate.set()
+            assert waiting.result().status == 200
+        assert asked.post("/v1/embed", body(classes=None)).status == 200
+        assert sum(embedded) == 2  # the first and the last
 
 
 def test_one_more_than_may_wait_is_told_to_come_again(serving, monkeypatch):

@@ -85,7 +85,12 @@ class Body:
         self._announced = headers.get("content-length", "")
         self.asked_first = headers.get("expect", "").lower() == "100-continue"
         self.bytes = 0
-        self.complete = False
+        self._complete = asyncio.Event()
+
+    @property
+    def complete(self) -> bool:
+        """Whether all of it is there, or nothing more will come."""
+        return self._complete.is_set()
 
     def check_announced(self) -> None:
         """Refuse a body that is announced too large before any of it is read."""
@@ -102,13 +107,20 @@ class Body:
         except TimeoutError:
             reason = f"it has not come within {self._limits.receive_seconds:g} s"
             raise Refusal(408, "the body", reason, "send it faster, or a smaller one") from None
-        self.complete = message["type"] != "http.request" or not message.get("more_body", False)
+        if message["type"] != "http.request" or not message.get("more_body", False):
+            self._complete.set()
         size = len(message.get("body", b""))
         if self.bytes + size > self._limits.body_bytes:
             raise self._too_large()
         self._gate.take(size)
         self.bytes += size
         return message
+
+    async def ended(self) -> None:
+        """Return once the caller has gone, or has its answer."""
+        await self._complete.wait()
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
 
     async def drain(self) -> None:
         """Read on for a moment, keeping nothing: many clients see an answer only once they have sent all."""

@@ -68,8 +68,7 @@ class Guard:
         try:
             await self._admitted(scope, headers, body, answer)
         except (ClientDisconnect, asyncio.CancelledError) as error:
-            answer.status = answer.status or _CLIENT_GONE
-            if isinstance(error, asyncio.CancelledError):
+            if isinstance(error, asyncio.CancelledError) and not answer.unwanted:
                 raise
         except Exception as error:  # whatever it is, the caller gets an answer, and the log nothing of the request
             await self._refuse(error, body, answer)
@@ -88,10 +87,12 @@ class Guard:
         body.check_announced()
         self._gate.enter()
         self._service.inside = self._gate.inside
+        watching = asyncio.create_task(_watch(body, answer, asyncio.current_task()))
         try:
             async with asyncio.timeout(settings.limits.answer_seconds):
                 await self._app(scope, body.receive, answer.send)
         finally:
+            watching.cancel()
             self._gate.leave(body.bytes)
             self._service.inside = self._gate.inside
 
@@ -136,6 +137,7 @@ class _Answer:
         self._is_page = route_of(scope["path"]) == "page"
         self.request_id = secrets.token_hex(4)
         self.status = 0
+        self.complete = self.unwanted = False
 
     async def send(self, message: Message) -> None:
         """ASGI."""
@@ -144,7 +146,16 @@ class _Answer:
             headers = MutableHeaders(scope=message)
             headers.update({**SECURITY_HEADERS, "X-Request-Id": self.request_id})
             headers.setdefault("Cache-Control", "no-cache" if self._is_page else "no-store")
+        self.complete = message["type"] == "http.response.body" and not message.get("more_body", False)
         await self._send(message)
+
+
+async def _watch(body: Body, answer: _Answer, work: asyncio.Task[None] | None) -> None:
+    """Give up `work` once nobody waits for its answer any more."""
+    await body.ended()
+    if not answer.complete and work is not None:
+        answer.unwanted = True
+        work.cancel()
 
 
 def route_of(path: str) -> str:
