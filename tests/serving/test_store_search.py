@@ -192,3 +192,32 @@ def test_hits_are_plain_json_with_the_notice_and_nothing_of_them_is_logged(model
 def test_what_a_user_types_is_there(index):
     assert cmelt.open_index(index.folder).facts == index.facts
     assert cmelt.search is search and cmelt.open_index is open_index and cmelt.index_store is index_store
+
+
+def test_a_coded_index_that_reports_have_tuned_finds_what_an_exact_one_does(
+    tiny_store, model_folder, model, processor, index, tmp_path, monkeypatch
+):
+    from cmelt.index import build
+    from cmelt.serving import indexing
+
+    for module, name, value in ((build, "EXACT_NUMBERS", 1), (build, "LEAST_CODED", 10), (indexing, "EXACT_NUMBERS", 1)):
+        monkeypatch.setattr(module, name, value)
+    monkeypatch.setattr(indexing, "ASKING_REPORTS", 8)
+    coded = index_store(tiny_store, tmp_path / "coded", model_folder, How(workers=1))
+    assert coded.vectors.facts.kind == "codes" and coded.vectors.facts.recall.asked == "given"
+    for asked in ({"text": "atrial fibrillation"}, {"ecg": record(3), "filters": {"sex": "f"}}):
+        exact, found = (search(model, processor, one, k=5, **asked) for one in (index, coded))
+        np.testing.assert_allclose(  # of the same records, to what int16 keeps of a vector
+            [hit.similarity for hit in found], [hit.similarity for hit in exact], atol=1e-4
+        )
+
+
+def test_threads_that_search_at_once_find_what_one_finds(model, processor, index):
+    from concurrent.futures import ThreadPoolExecutor
+
+    fresh = open_index(index.folder)
+    asked = [{"label": label} for label in fresh.labels[:4]] * 3
+    with ThreadPoolExecutor(6) as threads:
+        at_once = list(threads.map(lambda filters: search(model, processor, fresh, text="normal", filters=filters), asked))
+    alone = [search(model, processor, index, text="normal", filters=filters) for filters in asked]
+    assert [[hit.row for hit in hits] for hits in at_once] == [[hit.row for hit in hits] for hits in alone]
