@@ -96,6 +96,8 @@ def test_every_layout_speed_and_gain_can_be_had(page: Page, layout: str, traces:
         tops = peaks(trace(page, "II"))
         np.testing.assert_allclose(np.diff(tops[:, 0]), PERIOD * speed, atol=0.03)
         assert f"{speed} mm/s   {gain} mm/mV" in page.text_content("#pane-a .footline")
+        pulse = page.locator("#pane-a .pulse").first.get_attribute("d")
+        assert f"v-{gain}h{0.2 * speed:g}v{gain}" in pulse  # a millivolt for a fifth of a second
 
 
 def test_calipers_drawn_by_mouse_say_milliseconds_and_millivolts(page: Page) -> None:
@@ -108,7 +110,8 @@ def test_calipers_drawn_by_mouse_say_milliseconds_and_millivolts(page: Page) -> 
     page.evaluate(_TO_THE_RHYTHM_STRIP)
     # a press near a point of the calipers would take hold of it: this one is elsewhere
     drag(page, on_screen(page, tops[0][0], baseline), on_screen(page, *tops[1]))
-    said = re.search(r"(\d+) ms \((\d+) bpm\), ([−-]?[\d.]+) mV, lead (\w+) from ([\d.]+) s", page.inner_text("#pane-a .reading"))
+    reading = page.inner_text("#pane-a .reading")
+    said = re.search(r"(\d+) ms \((\d+) bpm\), ([\d.]+) mV, lead (\w+) from ([\d.]+) s", reading)
     assert said
     assert float(said[1]) == pytest.approx(1000 * PERIOD, abs=4)  # a pixel is 2.8 ms here
     assert float(said[2]) == pytest.approx(60 / PERIOD, abs=1)
@@ -155,6 +158,7 @@ def test_zoom_keeps_the_scale_said_and_fit_shows_the_whole_width(page: Page) -> 
     assert "80 %" in page.inner_text("#scale")
     page.click("#larger")
     start = page.locator("#pane-a .scroller").bounding_box()
+    page.evaluate("document.querySelector('#pane-a .scroller').scrollTo(0, 0)")
     drag(page, (start["x"] + 500, start["y"] + 100), (start["x"] + 200, start["y"] + 100))
     assert page.evaluate("document.querySelector('#pane-a .scroller').scrollLeft") == pytest.approx(300, abs=2)
 
@@ -335,6 +339,16 @@ def test_what_the_service_has_not_is_not_offered(page: Page, stand_in: StandIn) 
     score(page, "LBBB")
     assert page.locator("#searching").is_hidden() and page.locator("#method-label").is_hidden()
     assert page.locator("#score-table button").count() == 0
+
+
+@pytest.mark.slow
+def test_a_service_that_still_loads_its_model_is_waited_for(page: Page, stand_in: StandIn) -> None:
+    stand_in.ready = {"ready": False, "model": None}
+    page.reload()
+    page.wait_for_selector("#status:has-text('loading its model')")
+    stand_in.ready = StandIn().ready
+    settled(page)
+    assert "stand-in" in page.inner_text("#model")
 
 
 @pytest.mark.slow

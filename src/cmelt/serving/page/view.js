@@ -89,7 +89,7 @@ export class EcgView {
     this.start = Math.min(this.start, this.ecg.seconds - seconds);
     const scale = [layout, speed, gain, filter, this.start].join();
     const { scrollLeft, scrollTop } = this.scroller;
-    const drawnEcg = filtered(this.ecg, filter);
+    const drawnEcg = this.#filtered(filter);
     this.sheet = sheetOf(drawnEcg, { layout, speed, gain, start: this.start, seconds });
     // Calipers hold millimetres: on another scale, layout or part of time they would measure something else.
     if (scale !== this.scale || !calipers) this.calipers = null;
@@ -110,6 +110,13 @@ export class EcgView {
     this.slider.value = this.start;
     this.span.value = `${tidy(this.start)}–${tidy(this.start + seconds)} of ${tidy(this.ecg.seconds)} s`;
     this.root.dispatchEvent(new Event("drawn"));
+  }
+
+  /** The ECG through a filter; a day's recording is filtered once, not with every step in time. */
+  #filtered(name) {
+    if (this.passed?.of !== this.ecg || this.passed.name !== name)
+      this.passed = { of: this.ecg, name, ecg: filtered(this.ecg, name) };
+    return this.passed.ecg;
   }
 
   /** The line below the traces: speed, gain, filter, rate. */
