@@ -25,13 +25,16 @@ SOURCE = Path(cmelt.__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    """`cmelt serve` with the bundled model, as anybody starts it."""
+def address(tiny_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """`cmelt serve` with the bundled model and an index of simulated ECGs, as anybody starts it."""
     for module in ("fastapi", "uvicorn", "prometheus_client"):
         pytest.importorskip(module, reason="the service needs the extra serve")
     environment = {**os.environ, "PYTHONPATH": str(SOURCE), "PYTHONUNBUFFERED": "1"}
-    command = [sys.executable, "-m", "cmelt.cli", "serve", "--port", "0", "--threads", "1"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as service:
+    index = tmp_path_factory.mktemp("index") / "index"
+    cmelt_command = [sys.executable, "-m", "cmelt.cli"]
+    subprocess.run([*cmelt_command, "index", tiny_store, "--out", index], check=True, capture_output=True, env=environment)
+    serve = [*cmelt_command, "serve", "--port", "0", "--threads", "1", "--index", str(index)]
+    with subprocess.Popen(serve, stderr=subprocess.PIPE, text=True, env=environment) as service:
         assert service.stderr
         said: list[str] = []
         try:
@@ -96,6 +99,25 @@ def test_every_example_is_drawn_and_every_set_is_scored(page: Page) -> None:
         settled(page)
         assert page.locator("#problem").is_hidden(), title
         assert page.locator("#score-table tbody tr").count() == int(re.search(r"\((\d+)", title)[1])
+
+
+def test_neighbours_are_found_by_ecg_and_by_text_and_drawn_beside(page: Page) -> None:
+    page.click("#example-form button")
+    page.wait_for_selector("#pane-a:not([hidden])")
+    page.click("#search-form button")
+    page.wait_for_selector("#hits li")
+    assert page.locator("#hits li").count() == 10
+    page.click("#hits button >> nth=0")
+    page.wait_for_selector("#pane-b:not([hidden])")
+    settled(page)
+    assert page.locator("#pane-b path.trace").count() == 13
+    page.fill("#search-text", "atrial fibrillation")
+    page.fill("#youngest", "60")
+    page.select_option("#sex", "female")
+    page.click("#search-form button")
+    settled(page)
+    assert page.locator("#problem").is_hidden(), page.inner_text("#problem")
+    assert "male" not in page.inner_text("#hits").replace("female", "")
 
 
 def test_evidence_is_shown_where_the_service_has_it(page: Page) -> None:
