@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import stand_in as service
+from page_tools import Tools
 from paper_on_screen import watched
 from stand_in import StandIn
 
@@ -52,6 +53,15 @@ def stand_in(_served: StandIn) -> StandIn:
     fresh = replace(StandIn(), examples=_served.examples, address=_served.address)
     _served.__dict__.update(fresh.__dict__)
     return _served
+
+
+@pytest.fixture(scope="module")
+def tools(browser: Browser, _served: StandIn) -> Iterator[Tools]:
+    context = browser.new_context(bypass_csp=True)  # the tests bring code of their own
+    page = context.new_page()
+    page.goto(_served.address)
+    yield Tools(page)
+    context.close()
 
 
 @pytest.fixture

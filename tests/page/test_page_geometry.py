@@ -2,48 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
-
 import numpy as np
 import pytest
+from page_tools import Tools, text
 from scipy.signal import butter, sosfiltfilt
-from stand_in import AGAINST_AT, FOR_AT, LEADS, StandIn, canonical, classified, explained, spikes
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
-
-# `tools` are all modules of the page; an ECG comes as base64, not-a-number as null.
-_PRELUDE = """async ([code, given]) => {
-  const modules = ['ecg', 'layout', 'filter', 'calipers', 'evidence', 'scores', 'questions', 'hits'];
-  const tools = Object.assign({}, ...await Promise.all(modules.map((name) => import(`/${name}.js`))));
-  const ecgOf = (text) => tools.decodeEcg(Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer);
-  return await (new Function('tools', 'ecgOf', 'given', code))(tools, ecgOf, given);
-}"""
-
-
-class Tools:
-    """The page's modules, called from here."""
-
-    def __init__(self, page: Page) -> None:
-        self.page = page
-
-    def __call__(self, code: str, given: Any = None) -> Any:
-        return self.page.evaluate(_PRELUDE, [f"return {code};", given])
-
-
-@pytest.fixture(scope="module")
-def tools(browser: Browser, _served: StandIn) -> Iterator[Tools]:
-    context = browser.new_context(bypass_csp=True)  # the tests bring code of their own
-    page = context.new_page()
-    page.goto(_served.address)
-    yield Tools(page)
-    context.close()
-
-
-def text(content: bytes) -> str:
-    return base64.b64encode(content).decode()
+from stand_in import AGAINST_AT, FOR_AT, LEADS, canonical, classified, explained, spikes
 
 
 def test_the_binary_comes_out_as_it_went_in(tools: Tools) -> None:

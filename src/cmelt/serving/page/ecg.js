@@ -84,7 +84,7 @@ const OF_RECORDS = {
   "limb-inconsistent": ["the limb leads contradict one another", true],
   "arms-reversed": ["arm electrodes look reversed (or the heart lies on the right)", true],
   "poor-quality": ["poor quality: it can hardly be read", true],
-  short: ["shorter than 5 s", false],
+  short: ["shorter than 5 s", true],
   padded: ["shorter than the model's window", false],
   cropped: ["longer than the model's window", false],
   "unit-suspect": ["amplitudes suggest that the stated unit is wrong", true],
