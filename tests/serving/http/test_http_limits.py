@@ -9,12 +9,13 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 
 from cmelt.records.record import LEADS
 from cmelt.serving.http.settings import Limits
-from ecg_files import record
-from http_calls import form
+from ecg_files import record, write_wfdb
+from http_calls import files_at, form
 
 TOKEN = "a-token-of-thirty-two-characters"
 
@@ -257,3 +258,39 @@ def test_the_same_question_of_many_is_read_once(serving, monkeypatch):
         refused = body(classes=None, prompts={"a": ["x"], "b": ["x"]})
         assert asked.post("/v1/classify", refused).status == 200
         assert len(read) == 2
+
+
+def mutilated(content: bytes, rng: np.random.Generator) -> bytes:
+    """`content` with a few bytes changed, a stretch cut out or said twice, or its end missing."""
+    what, (first, last) = rng.integers(4), sorted(rng.integers(len(content), size=2))
+    if what == 0:
+        changed = bytearray(content)
+        for place in rng.integers(len(content), size=rng.integers(1, 20)):
+            changed[place] = rng.integers(256)
+        return bytes(changed)
+    return (content[:first], content[:first] + content[last:], content[:last] + content[first:])[what - 1]
+
+
+@pytest.mark.parametrize("count", [25, pytest.param(1000, marks=pytest.mark.slow)])
+def test_mutilated_requests_are_refused_or_answered_and_never_a_fault_of_ours(asked, tmp_path, count):
+    header = write_wfdb(tmp_path / "r", record(1).signal)
+    upload, kind = form(files_at(header, header.with_suffix(".dat")), classes="normal-ecg", scoring="contrast")
+    kinds = [
+        (upload, kind),
+        (json.dumps({**body(), "signal": record(1).signal[:, :200].round(3).tolist()}).encode(), "application/json"),
+        (asked.get("/v1/examples/normal").body[:40_000], "application/vnd.cmelt.ecg"),
+    ]
+    rng = np.random.default_rng(7)
+    for number in range(count):
+        content, kind = kinds[number % 3]
+        path = ("/v1/classify", "/v1/ecg", "/v1/search")[number % 3 if number % 2 else 0]
+        answer = asked.ask("POST", path, mutilated(content, rng), {"Content-Type": kind})
+        assert answer.status in (200, 413, 415, 422), (number, answer.status, answer.body)
+        assert answer.status == 200 or answer.error
+
+
+@pytest.mark.parametrize("rate", [1e-300, 1e-3, 1.0, 37.123456789, 123456.789, 1e6, 1e9, 1e300])
+def test_an_absurd_rate_is_refused_or_answered_and_never_a_fault_of_ours(asked, rate):
+    for path in ("/v1/embed", "/v1/ecg", "/v1/search"):
+        answer = asked.post(path, body(rate=rate, classes=None))
+        assert answer.status in (200, 413, 422), answer.body

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from cmelt.errors import CMeltError, ConfigError, RecordError
@@ -44,6 +46,18 @@ class Refusal(CMeltError):
         if self.status == 401:
             found["WWW-Authenticate"] = "Bearer"
         return found
+
+
+@contextmanager
+def blamed_on(what: str) -> Iterator[None]:
+    """Whatever a library makes of a broken or absurd ECG is the ECG's fault, told by the error's type alone."""
+    try:
+        yield
+    except (CMeltError, MemoryError):
+        raise
+    except Exception as error:
+        reason = f"its reader failed ({type(error).__name__})"
+        raise Refusal(UNPROCESSABLE, what, reason, "it is damaged or absurd: export it again") from error
 
 
 def refusal_of_record(error: RecordError) -> Refusal:

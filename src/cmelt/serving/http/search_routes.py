@@ -15,7 +15,7 @@ from cmelt.serving.http.answers import Hit, SearchAnswer
 from cmelt.serving.http.documentation import CANONICAL_ANSWER, REFUSALS, SEARCHED
 from cmelt.serving.http.question import Given, number_in, text_of, texts_of
 from cmelt.serving.http.receiving import Parcel, received
-from cmelt.serving.http.refusal import UNPROCESSABLE, Refusal
+from cmelt.serving.http.refusal import UNPROCESSABLE, Refusal, blamed_on
 from cmelt.serving.http.routes import service_of
 from cmelt.serving.http.service import Service, drawable
 from cmelt.serving.notice import NOTICE
@@ -64,8 +64,11 @@ def wanted_by(parcel: Parcel, service: Service) -> Wanted:
     """What a request looks for. Raises CMeltError."""
     ecg: Record | None = None
     if parcel.has_ecg:
-        ecg, given = parcel.opened(SEARCHING)
-        service.refuse_length(ecg)
+        with blamed_on("the ECG"):
+            ecg, given = parcel.opened(SEARCHING)
+            service.refuse_length(ecg)
+            # Search brings it into the model's form again; what fails at that must not fail in the model's thread.
+            service.loaded.processor.record(ecg)
     else:
         given = parcel.options(SEARCHING)
     text = text_of(given, "text")

@@ -21,7 +21,7 @@ from cmelt.serving.http.loaded import Loaded, Sources
 from cmelt.serving.http.metrics import Metrics
 from cmelt.serving.http.question import ASKING, DEFAULT_TASK, Given, Question, question_of
 from cmelt.serving.http.receiving import Parcel
-from cmelt.serving.http.refusal import TOO_LARGE, Refusal
+from cmelt.serving.http.refusal import TOO_LARGE, Refusal, blamed_on
 from cmelt.serving.http.settings import Limits, ServiceSettings
 from cmelt.serving.http.worker import Batching, Worker, not_ready
 from cmelt.serving.notice import NOTICE
@@ -97,9 +97,10 @@ class Service:
         processor = self.loaded.processor
 
         def open_() -> Opened:
-            record, given = parcel.opened(known)
-            self.refuse_length(record)
-            return Opened(record, processor.record(record), given)
+            with blamed_on("the ECG"):
+                record, given = parcel.opened(known)
+                self.refuse_length(record)
+                return Opened(record, processor.record(record), given)
 
         return await self.reading(open_)
 
@@ -137,8 +138,9 @@ class Service:
         """The ECG as the page draws it, whatever is wrong with it."""
 
         def convert() -> bytes:
-            record, _ = parcel.opened(())
-            return drawable(record)
+            with blamed_on("the ECG"):
+                record, _ = parcel.opened(())
+                return drawable(record)
 
         return await self.reading(convert)
 

@@ -10,11 +10,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
-from cmelt.errors import CMeltError
 from cmelt.records.readers import ReadOptions, read_ecg
 from cmelt.records.record import Record
 from cmelt.serving.http import canonical
-from cmelt.serving.http.refusal import UNAVAILABLE, UNPROCESSABLE, Refusal
+from cmelt.serving.http.refusal import UNAVAILABLE, UNPROCESSABLE, Refusal, blamed_on
 
 #: A single file's name says nothing that its content does not; endings are kept for the reader of WFDB headers.
 _SINGLE = "ecg"
@@ -38,17 +37,9 @@ def read_uploaded(uploads: Sequence[Upload], options: ReadOptions) -> Record:
     Raises:
         CMeltError: not an ECG, or files that do not belong together.
     """
-    try:
-        with tempfile.TemporaryDirectory(prefix="cmelt-upload-") as folder:
-            paths = _written(uploads, Path(folder))
-            record = _read(paths[0] if len(paths) == 1 else _header_among(paths), options)
-    except (CMeltError, MemoryError):
-        raise
-    except OSError as error:
-        raise Refusal(UNAVAILABLE, "the upload", "there is no room for it on disk", "try again later", 10) from error
-    except Exception as error:  # whatever a library makes of a broken file must not end a request without a word
-        reason = f"its reader failed ({type(error).__name__})"
-        raise Refusal(UNPROCESSABLE, "the file", reason, "it is damaged: export it again") from error
+    with blamed_on("the file"), tempfile.TemporaryDirectory(prefix="cmelt-upload-") as folder:
+        paths = _written(uploads, Path(folder))
+        record = _read(paths[0] if len(paths) == 1 else _header_among(paths), options)
     return replace(record, identifier="", origin="upload")
 
 
@@ -64,9 +55,12 @@ def _written(uploads: Sequence[Upload], folder: Path) -> list[Path]:
     if len({name.casefold() for name in names}) < len(names):
         raise Refusal(UNPROCESSABLE, "the upload", "two files have one name", "send each file of the record once")
     paths = [folder / name for name in names]
-    for path, upload in zip(paths, uploads, strict=True):
-        with path.open("xb") as file:
-            shutil.copyfileobj(upload.content, file, _CHUNK)
+    try:
+        for path, upload in zip(paths, uploads, strict=True):
+            with path.open("xb") as file:
+                shutil.copyfileobj(upload.content, file, _CHUNK)
+    except OSError as error:
+        raise Refusal(UNAVAILABLE, "the upload", "there is no room for it on disk", "try again later", 10) from error
     return paths
 
 
