@@ -136,17 +136,13 @@ def test_calipers_placed_by_key_are_a_second_and_a_millivolt_on_the_sheet(tools:
 
 
 def test_doubtful_recordings_are_marked_as_serious_and_lead_the_list(tools: Tools) -> None:
-    flags = [
-        "mains:50",
-        "noisy:V2",
-        *(f"{kind}:I/II" if "-" not in kind or "swapped" in kind else kind for kind in DOUBTFUL),
-        "odd",
-    ]
+    about = {"duplicated": ":I/II", "limb-swapped": ":I/II", "limb-inverted": ":III", "rate-suspect": ":×2"}
+    flags = ["mains:50", "noisy:V2", *(kind + about.get(kind, "") for kind in DOUBTFUL), "odd"]
     marks = tools("tools.marksOf({missing: ['aVR'], flags: given})", flags)
     serious = [mark["serious"] for mark in marks]
     assert serious == sorted(serious, reverse=True)
     told = {mark["kind"]: mark["serious"] for mark in marks}
-    assert all(told[kind] for kind in DOUBTFUL if kind in told) and not told["mains"] and not told["noisy"]
+    assert all(told[kind] for kind in DOUBTFUL) and not told["mains"] and not told["noisy"]
     assert {"text": "odd", "lead": None, "leads": [], "kind": "odd", "serious": False} in marks  # said as it is
 
 
