@@ -289,7 +289,7 @@ def test_mutilated_requests_are_refused_or_answered_and_never_a_fault_of_ours(as
         assert answer.status == 200 or answer.error
 
 
-@pytest.mark.parametrize("rate", [1e-300, 1e-3, 1.0, 37.123456789, 123456.789, 1e6, 1e9, 1e300])
+@pytest.mark.parametrize("rate", [1e-300, 1e-3, 37.123456789, 1e6, 1e300])
 def test_an_absurd_rate_is_refused_or_answered_and_never_a_fault_of_ours(asked, rate):
     for path in ("/v1/embed", "/v1/ecg", "/v1/search"):
         answer = asked.post(path, body(rate=rate, classes=None))
