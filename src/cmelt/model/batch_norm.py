@@ -18,10 +18,11 @@ class BatchNorm(nn.BatchNorm1d):
     def forward(self, states: Tensor) -> Tensor:
         """[B, C, T] or [B, C] → the same shape and precision."""
         if self.training and processes() > 1:
-            return self._over_processes(states)
+            # Nothing for a graph to capture; asked here, since the question alone imports a second's worth of compiler.
+            result: Tensor = torch.compiler.disable(self._over_processes)(states)
+            return result
         return super().forward(states)
 
-    @torch.compiler.disable  # type: ignore[untyped-decorator, unused-ignore]
     def _over_processes(self, states: Tensor) -> Tensor:
         rows = states.float() if states.dtype in (torch.bfloat16, torch.float16) else states
         axes = [axis for axis in range(rows.ndim) if axis != 1]
