@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from cmelt.errors import RecordError
 from cmelt.records.beats import beats_of
 from cmelt.records.mains import Line, mains_line
 from cmelt.records.quality import quality_flags
 from cmelt.records.readers import read_ecg
+from cmelt.records.record import Record
 from cmelt.records.stated_rate import rate_features, suspected_rate
 from cmelt.simulation import simulate
 
@@ -76,3 +79,9 @@ def test_real_records_are_believed_and_their_misstated_rates_mostly_found(data_d
     assert np.mean([bool(suspicion(record)) for record in records]) <= 0.02
     assert np.mean([suspicion(replace(record, rate=200.0)) == "×2" for record in records]) >= 0.85
     assert np.mean([suspicion(replace(record, rate=50.0)) == "÷2" for record in records]) >= 0.85
+
+
+@pytest.mark.parametrize("rate", [0.0, -500.0, math.inf, math.nan, 100_001.0, 2e6])
+def test_no_ecg_has_such_a_rate(rate):
+    with pytest.raises(RecordError, match="sampling rate"):
+        Record(np.zeros((1, 9), np.float32), rate, ("II",), "one")

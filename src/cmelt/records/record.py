@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -35,6 +34,10 @@ MEASUREMENTS: tuple[str, ...] = (
 
 _EMPTY: Mapping[str, object] = MappingProxyType({})
 _EMPTY_MEASUREMENTS: Mapping[str, float] = MappingProxyType({})
+
+
+#: Hz; the fastest recorders of body surface ECGs stay below a third of it.
+HIGHEST_RATE = 100_000.0
 
 
 @dataclass(frozen=True)
@@ -87,8 +90,8 @@ class Record:
             raise RecordError(where, "the record has no samples")
         if not 0 <= self.calibration < self.signal.shape[1]:
             raise RecordError(where, "holds a calibration pulse and no ECG", "leave it out")
-        if not 0 < self.rate < math.inf:
-            raise RecordError(where, f"sampling rate {self.rate} Hz", "it must be a positive number")
+        if not 0 < self.rate <= HIGHEST_RATE:
+            raise RecordError(where, f"sampling rate {self.rate:g} Hz", f"it must be above zero and at most {HIGHEST_RATE:g}")
         if len(set(self.leads)) < len(self.leads):
             lead = next(lead for lead in self.leads if self.leads.count(lead) > 1)
             raise RecordError(where, f"lead {lead} occurs twice", "rename or drop one of them")
