@@ -1,6 +1,6 @@
 """Draw the sheet of simulated examples in docs/pictures: as `cmelt.plot` draws an ECG.
 
-Run from the repository's root: python docs/make_simulation_sheet.py [condition ...]
+python scripts/draw_simulated.py [condition ...]
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ EXAMPLES: tuple[tuple[str, ...], ...] = (
     ("pericarditis",),
     ("hyperkalaemia",),
 )
+PICTURES = Path(__file__).resolve().parents[1] / "docs" / "pictures"
 SEED = 11
 DOTS_PER_INCH, COLOURS = 110, 32
 
@@ -58,12 +59,11 @@ def caption(record: Record, names: tuple[str, ...]) -> str:
 
 def main(arguments: list[str]) -> None:
     """Draw all examples, or those whose first condition is named."""
-    folder = Path(__file__).parent / "pictures"
-    folder.mkdir(exist_ok=True)
+    PICTURES.mkdir(exist_ok=True)
     for names in EXAMPLES:
         if not arguments or names[0] in arguments:
             record = simulate(SEED, names, patient=SEED, noise=0.7)
-            draw(record, caption(record, names), folder / f"simulated-{names[0]}.png")
+            draw(record, caption(record, names), PICTURES / f"simulated-{names[0]}.png")
 
 
 if __name__ == "__main__":
