@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cmelt.checkpoints.finding import find_model as find_model
     from cmelt.drawing.plot import plot as plot
+    from cmelt.explanation.explanation import Explanation as Explanation
     from cmelt.records.readers import ReadOptions as ReadOptions
     from cmelt.records.readers import read_ecg as read_ecg
     from cmelt.records.record import LEADS as LEADS
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from cmelt.serving.engine import describe as describe
     from cmelt.serving.engine import embed as embed
     from cmelt.serving.engine import embed_texts as embed_texts
+    from cmelt.serving.explaining import explain as explain
     from cmelt.serving.indexing import index_store as index_store
     from cmelt.serving.loading import load as load
     from cmelt.serving.processor import CMeltProcessor as CMeltProcessor
@@ -31,6 +33,7 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "CMeltEmbedder": "cmelt.serving.sklearn",
     "CMeltProcessor": "cmelt.serving.processor",
+    "Explanation": "cmelt.explanation.explanation",
     "Hits": "cmelt.serving.search",
     "LEADS": "cmelt.records.record",
     "ReadOptions": "cmelt.records.readers",
@@ -40,6 +43,7 @@ _PUBLIC = {
     "describe": "cmelt.serving.engine",
     "embed": "cmelt.serving.engine",
     "embed_texts": "cmelt.serving.engine",
+    "explain": "cmelt.serving.explaining",
     "find_model": "cmelt.checkpoints.finding",
     "index_store": "cmelt.serving.indexing",
     "load": "cmelt.serving.loading",
@@ -54,6 +58,7 @@ __all__ = [
     "LEADS",
     "CMeltEmbedder",
     "CMeltProcessor",
+    "Explanation",
     "Hits",
     "ReadOptions",
     "Record",
@@ -63,6 +68,7 @@ __all__ = [
     "describe",
     "embed",
     "embed_texts",
+    "explain",
     "find_model",
     "index_store",
     "load",

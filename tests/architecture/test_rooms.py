@@ -33,6 +33,7 @@ ROOMS = (
     "training",
     "baselines",
     "evaluation",
+    "explanation",
     "study",
     "index",
     "serving",

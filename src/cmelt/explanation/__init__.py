@@ -1,0 +1,18 @@
+"""What in an ECG speaks for a class and what against it: attributions of a score to leads and moments."""
+
+from __future__ import annotations
+
+from cmelt.explanation.attribution import METHODS, Method, integrated_gradients, occlusion
+from cmelt.explanation.explanation import Explanation
+from cmelt.explanation.score import RecordScore, direction_of, flat_lines
+
+__all__ = [
+    "METHODS",
+    "Explanation",
+    "Method",
+    "RecordScore",
+    "direction_of",
+    "flat_lines",
+    "integrated_gradients",
+    "occlusion",
+]
