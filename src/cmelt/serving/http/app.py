@@ -13,6 +13,8 @@ from starlette.requests import Request
 from starlette.staticfiles import StaticFiles
 
 import cmelt
+from cmelt.serving.http.explain_routes import can_explain
+from cmelt.serving.http.explain_routes import router as explain_router
 from cmelt.serving.http.guard import Guard
 from cmelt.serving.http.page import INDEX, PAGE, page_files
 from cmelt.serving.http.refusal import UNPROCESSABLE, Refusal
@@ -49,6 +51,8 @@ def build_app(service: Service, failed: Callable[[], None] = lambda: None) -> Fa
     app.state.service = service
     app.include_router(router)
     app.include_router(health)
+    if can_explain():
+        app.include_router(explain_router)
     if service.sources.index is not None:
         app.include_router(search_router)
     app.add_exception_handler(RequestValidationError, _invalid)

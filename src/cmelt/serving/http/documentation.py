@@ -44,6 +44,10 @@ _ASKING: dict[str, Any] = {
     "task": {**_TEXT, "description": "A bundled task.", "default": DEFAULT_TASK},
     "scoring": {**_TEXT, "enum": ["contrast", "pairs", "similarity"], "description": "The task's own by default."},
 }
+_EXPLAINING: dict[str, Any] = {
+    **_ASKING,
+    "method": {**_TEXT, "enum": ["integrated-gradients", "occlusion"], "default": "integrated-gradients"},
+}
 _SEARCHING: dict[str, Any] = {
     "text": {**_TEXT, "description": "What a report says, instead of an ECG.", "example": "left bundle branch block"},
     "k": {"type": "integer", "default": 10, "minimum": 1, "maximum": 100},
@@ -97,4 +101,5 @@ def _examples(options: dict[str, Any]) -> dict[str, Any]:
 
 
 ASKED, EMBEDDED, READ = _request(_ASKING), _request({}), _request({})
+EXPLAINED = _request(_EXPLAINING)
 SEARCHED = _request(_SEARCHING, needs_ecg=False)
