@@ -1,4 +1,4 @@
-"""Weights of others in and out. So far the authors' own release, D-BETA: `load_dbeta`, `import_dbeta`, `save_dbeta`."""
+"""Weights in and out: the authors' release, D-BETA (`load_dbeta`, `import_dbeta`, `save_dbeta`), and ONNX (`export_onnx`)."""
 
 from __future__ import annotations
 
@@ -8,10 +8,16 @@ if TYPE_CHECKING:
     from cmelt.interop.dbeta_export import save_dbeta
     from cmelt.interop.dbeta_folder import import_dbeta
     from cmelt.interop.dbeta_import import load_dbeta
+    from cmelt.interop.onnx import export_onnx
 
-__all__ = ["import_dbeta", "load_dbeta", "save_dbeta"]
+__all__ = ["export_onnx", "import_dbeta", "load_dbeta", "save_dbeta"]
 
-_MODULES = {"import_dbeta": "dbeta_folder", "load_dbeta": "dbeta_import", "save_dbeta": "dbeta_export"}
+_MODULES = {
+    "export_onnx": "onnx",
+    "import_dbeta": "dbeta_folder",
+    "load_dbeta": "dbeta_import",
+    "save_dbeta": "dbeta_export",
+}
 
 
 def __getattr__(name: str) -> Any:
