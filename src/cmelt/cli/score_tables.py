@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cmelt.cli.console import print_json, say
 
 if TYPE_CHECKING:
-    from cmelt.serving.paths import PathScores
+    from cmelt.serving.paths import PathScores, ScoredRecord
 
 #: Beyond so many classes a table of many records tells each record's highest alone.
 MOST_COLUMNS = 6
@@ -18,15 +18,27 @@ def print_scores_as_json(found: PathScores, model: str) -> None:
     """Everything that is known, the notice first."""
     from cmelt.serving.notice import NOTICE
 
-    records = [{"record": one.record, **one.facts, "scores": one.scores} for one in found.records]
+    records = [{"record": one.record, **one.facts, "scores": one.scores, **_confidence(one)} for one in found.records]
     print_json(
         {"notice": NOTICE, "model": model, "scoring": found.scoring, "classes": list(found.classes), "records": records,
          "left_out": list(found.left_out)}
     )  # fmt: skip
 
 
+def _confidence(one: ScoredRecord) -> dict[str, Any]:
+    """Nothing where nobody has judged: of archives."""
+    if not one.facts or not (one.probabilities or one.cannot_tell or one.verdicts):
+        return {}
+    named = ("probability", "low", "high")
+    told = {name: dict(zip(named, three, strict=True)) for name, three in one.probabilities.items()}
+    return {"probabilities": told, "cannot_tell": one.cannot_tell, "verdicts": list(one.verdicts)}
+
+
 def print_scores_as_csv(found: PathScores) -> None:
-    """A row a record: its name, a column a class, then its flags. The notice goes to stderr: a table has no place for it."""
+    """A row a record: its name, a column a class, then its flags. The notice goes to stderr: a table has no place for it.
+
+    Where any class has a probability: three more columns for each that has one, empty where none can be told, and why.
+    """
     import csv
     import sys
 
@@ -34,9 +46,14 @@ def print_scores_as_csv(found: PathScores) -> None:
 
     say(NOTICE)
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(["record", *found.classes, "flags"])
+    known = [name for name in found.classes if any(name in one.probabilities for one in found.records)]
+    more = [f"{name} {part}" for name in known for part in ("probability", "low", "high")]
+    writer.writerow(["record", *found.classes, "flags", *more, *(["cannot tell"] if known else [])])
     for one in found.records:
-        writer.writerow([one.record, *(f"{one.scores[name]:.6g}" for name in found.classes), ";".join(one.flags)])
+        told = [f"{value:.4g}" if value is not None else ""
+                for name in known for value in one.probabilities.get(name, (None,) * 3)]  # fmt: skip
+        row = [one.record, *(f"{one.scores[name]:.6g}" for name in found.classes), ";".join(one.flags), *told]
+        writer.writerow([*row, *([one.cannot_tell or ""] if known else [])])
 
 
 def print_scores(found: PathScores) -> None:
@@ -52,10 +69,14 @@ def print_scores(found: PathScores) -> None:
     if len(found.records) == 1:
         (one,) = found.records
         console.print(f"[bold]{escape(one.record)}[/bold]")
-        table = Table("class", f"score ({found.scoring})")
+        table = Table("class", f"score ({found.scoring})", *(["probability"] if one.probabilities else []))
         for name, score in one.scores.items():
-            table.add_row(escape(name), f"{score:+.3f}")
+            table.add_row(escape(name), f"{score:+.3f}", *([_percent(one, name)] if one.probabilities else []))
         console.print(table)
+        if one.cannot_tell:
+            console.print("no probabilities: " + escape(one.cannot_tell))
+        if one.verdicts:
+            console.print("this ECG: " + escape("; ".join(one.verdicts)))
         if one.flags:
             console.print("recording: " + escape("; ".join(flags_in_words(one.flags))))
     elif len(found.classes) <= MOST_COLUMNS:
@@ -70,4 +91,14 @@ def print_scores(found: PathScores) -> None:
             table.add_row(escape(one.record), escape(", ".join(f"{name} {score:+.3f}" for name, score in highest)))
         console.print(table)
     console.print("A score ranks ECGs within a class; it is no probability.")
+    if any(one.probabilities for one in found.records) and len(found.records) == 1:
+        console.print("A probability, with its 95 % interval, is that of ECGs like those that the model was calibrated on.")
     console.print(NOTICE, soft_wrap=True)
+
+
+def _percent(one: ScoredRecord, name: str) -> str:
+    """A probability with its interval."""
+    if name not in one.probabilities:
+        return "not calibrated"
+    value, low, high = (f"{100 * part:.0f}" for part in one.probabilities[name])
+    return f"{value} % ({low}–{high})"

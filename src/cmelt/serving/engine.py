@@ -18,6 +18,7 @@ from cmelt.records.readers import ReadOptions
 from cmelt.records.readers.options import NOTHING_GIVEN
 from cmelt.records.record import Record
 from cmelt.serving.classes import Classes, task_of
+from cmelt.serving.confidence import judge
 from cmelt.serving.processor import CMeltProcessor, Facts
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class Scores:
     """How like the description of each class each record is.
 
     A score is a difference of cosines. It ranks records within a class; it is no probability, and zero is no threshold.
+    Probabilities are there for classes that the model was calibrated for (docs/confidence.md), in these words and this scoring.
 
     Attributes:
         classes: C names.
@@ -50,22 +52,46 @@ class Scores:
         records: what was done to each record before it was scored, and what is wrong with it.
         scoring: "contrast": mean cosine to the class's prompts minus that to its negative prompts; "pairs": minus that to the
             prompts that say it is absent; "similarity": nothing taken off.
+        probabilities: [n, C] float32, NaN where none can be told; None where no class is calibrated.
+        low, high: [n, C] float32: between them lie 95 % of the probabilities that other validation patients would have given.
+        flags: of each record, what to know before its scores are read: "not an ECG", "too noisy", "leads look swapped",
+            "unlike the training data". `records` has the details.
+        cannot_tell: of each record, why it gets no probability; None where nothing speaks against one.
     """
 
     classes: tuple[str, ...]
     values: NDArray[np.float32]
     records: tuple[Facts, ...]
     scoring: Scoring
+    probabilities: NDArray[np.float32] | None = None
+    low: NDArray[np.float32] | None = None
+    high: NDArray[np.float32] | None = None
+    flags: tuple[tuple[str, ...], ...] = ()
+    cannot_tell: tuple[str | None, ...] = ()
 
     def of(self, record: int) -> dict[str, float]:
         """The scores of one record by class, highest first."""
         found = dict(zip(self.classes, self.values[record].tolist(), strict=True))
         return dict(sorted(found.items(), key=lambda item: -item[1]))
 
+    def probabilities_of(self, record: int) -> dict[str, tuple[float, float, float]]:
+        """Probability, low and high of one record by class; classes without are not there."""
+        if self.probabilities is None or self.low is None or self.high is None:
+            return {}
+        triples = np.stack([self.probabilities[record], self.low[record], self.high[record]], axis=1).tolist()
+        return {name: (p, a, b) for name, (p, a, b) in zip(self.classes, triples, strict=True) if p == p}
+
     def to_json(self) -> dict[str, Any]:
         """Plain dictionaries, lists and numbers."""
-        rows = [{**asdict(facts), "scores": self.of(row)} for row, facts in enumerate(self.records)]
+        rows = [{**asdict(facts), "scores": self.of(row), **self._confidence(row)} for row, facts in enumerate(self.records)]
         return {"scoring": self.scoring, "classes": list(self.classes), "records": rows}
+
+    def _confidence(self, record: int) -> dict[str, Any]:
+        if not self.cannot_tell:
+            return {}
+        told = {name: dict(zip(("probability", "low", "high"), three, strict=True))
+                for name, three in self.probabilities_of(record).items()}  # fmt: skip
+        return {"probabilities": told, "cannot_tell": self.cannot_tell[record], "verdicts": list(self.flags[record])}
 
 
 def embed(
@@ -124,7 +150,8 @@ def classify(
         described = describe(model, processor, _with_needed_prompts(task_of(classes, against), scoring))
     vectors, facts = _embed(embedder_of(model, processor), processor, records, options)
     values, chosen = scored(vectors, described, scoring)
-    return Scores(tuple(described.task.classes), values, tuple(facts), chosen)
+    sure = judge(processor.calibration, described.task, chosen, vectors, values, facts)
+    return Scores(tuple(described.task.classes), values, tuple(facts), chosen, **vars(sure))
 
 
 def scored(vectors: NDArray[np.float32], described: Described, scoring: Scoring | None) -> tuple[NDArray[np.float32], Scoring]:

@@ -27,7 +27,7 @@ def load(
             gives the same embeddings everywhere. "bfloat16" and "int8" (CPUs alone) are faster on processors that have them, at
             less than 0.002 of AUROC (docs/embed.md). "auto" is bfloat16 where the device multiplies it itself, float32 elsewhere.
     Raises:
-        CheckpointError: no model of that name, or a damaged one.
+        CheckpointError: no model of that name, a damaged one, or a calibration of other weights beside it.
         ConfigError: no such precision, or int8 on a GPU.
 
     Example:
@@ -44,12 +44,18 @@ def load_identified(
     """As `load`, and the SHA-256 of the weights' file."""
     import torch
 
+    from cmelt.checkpoints.finding import find_model
     from cmelt.checkpoints.inference import load_towers
     from cmelt.model.reduced_precision import native_precision, reduce_precision
+    from cmelt.serving.confidence import read_calibration
 
-    found = load_towers(name)
+    folder = find_model(name)
+    found = load_towers(folder)
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    processor = CMeltProcessor(found.towers.settings, found.tokenizer, found.aligned, found.negative_weight, found.identity)
+    calibration = read_calibration(folder, found.identity)
+    processor = CMeltProcessor(
+        found.towers.settings, found.tokenizer, found.aligned, found.negative_weight, found.identity, calibration
+    )
     towers = found.towers.to(place)
     reduce_precision(towers, native_precision(place) if precision == "auto" else precision)
     return towers, processor, found.identity

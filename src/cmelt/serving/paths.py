@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,11 +36,17 @@ class ScoredRecord:
         record: its path, or its name within its archive.
         scores: by class, highest first.
         facts: `windows`, `missing_leads`, `flags`; empty for a store's records, whose index says these.
+        probabilities: by class, with low and high; of files alone, and of classes that the model is calibrated for.
+        cannot_tell: why there is no probability for this ECG.
+        verdicts: as `Scores.flags`.
     """
 
     record: str
     scores: dict[str, float]
     facts: dict[str, Any]
+    probabilities: dict[str, tuple[float, float, float]] = field(default_factory=dict)
+    cannot_tell: str | None = None
+    verdicts: tuple[str, ...] = ()
 
     @property
     def flags(self) -> tuple[str, ...]:
@@ -123,7 +129,8 @@ def _of_file(
     if _REFUSED in facts.flags:
         raise RecordError(path, in_words(_REFUSED), "correct the unit or the gain that the file states")
     said = {name: list(getattr(facts, name)) if name != "windows" else facts.windows for name in FACTS}
-    return ScoredRecord(str(path), scores.of(0), said)
+    told = scores.probabilities_of(0), scores.cannot_tell[0], scores.flags[0]
+    return ScoredRecord(str(path), scores.of(0), said, *told)
 
 
 def _of_archive(

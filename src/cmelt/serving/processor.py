@@ -19,6 +19,7 @@ from cmelt.records.standard import StandardRecord, standardise, windows
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from cmelt.serving.confidence import Calibration
     from cmelt.text.token_table import TokenBatch
     from cmelt.text.tokenizers import Tokenizer
 
@@ -66,6 +67,7 @@ class CMeltProcessor:
         aligned: whether the model has learned to compare ECGs with texts; without, scores by texts are refused.
         negative_weight: how much of the similarity to negative prompts is taken off a class's own.
         identity: SHA-256 of the weights' file, by which a search index knows its model; empty where there is no file.
+        calibration: what `cmelt calibrate` has put beside the weights; None where nothing is there.
     """
 
     settings: ModelSettings
@@ -73,6 +75,7 @@ class CMeltProcessor:
     aligned: bool = True
     negative_weight: float = 1.0
     identity: str = ""
+    calibration: Calibration | None = None
 
     @property
     def leads(self) -> tuple[str, ...]:

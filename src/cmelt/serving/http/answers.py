@@ -47,8 +47,8 @@ class ClassResult(_Answer):
 
     name: str = Field(alias="class", examples=[_AF])
     score: float = Field(description="Difference of cosines. It ranks; it is no probability, and zero is no threshold.")
-    probability: float | None = Field(None, description="Calibrated on validation records; null where it was not.")
-    low: float | None = Field(None, description="Of the probability's interval.")
+    probability: float | None = Field(None, description="Calibrated on validation records; null where this class was not.")
+    low: float | None = Field(None, description="Of the probability's 95 % interval.")
     high: float | None = None
     cannot_tell: str | None = Field(None, description="Why there is no probability for this ECG.")
 
@@ -60,7 +60,9 @@ class ClassifyAnswer(_Answer):
     model: ModelName
     scoring: str = Field(examples=["contrast"])
     results: list[ClassResult]
-    flags: list[str] = Field(description="What is wrong with the recording.", examples=[["noisy:V2"]])
+    flags: list[str] = Field(
+        description="What is wrong with the recording, or that it is unlike the training data.", examples=[["noisy:V2"]]
+    )
     facts: ScoredFacts
 
 

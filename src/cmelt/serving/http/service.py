@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cmelt.records.leads import derive_limb_leads
 from cmelt.records.quality import quality_flags
 from cmelt.records.record import LEADS, Record, without_calibration
+from cmelt.serving.confidence import NO_ECG, UNLIKE, Confidence, judge
 from cmelt.serving.engine import Described, scored
 from cmelt.serving.http import answers, canonical, loaded
 from cmelt.serving.http.loaded import Loaded, Sources
@@ -111,17 +113,16 @@ class Service:
         described = await self._prompts(question)
         vector = await self.worker.embed(ecg.prepared.ecg)
         values, scoring = scored(vector[np.newaxis], described, question.scoring)
-        scores = zip(described.task.classes, values[0].tolist(), strict=True)
-        results = [
-            answers.ClassResult.model_validate({"class": name, "score": score})
-            for name, score in sorted(scores, key=lambda one: -one[1])
-        ]
+        facts = ecg.prepared.facts
+        sure = judge(self.loaded.processor.calibration, described.task, scoring, vector[np.newaxis], values, [facts])
+        names = list(described.task.classes)
+        results = [result_of(names[column], column, values, sure) for column in np.argsort(-values[0], kind="stable").tolist()]
         return answers.ClassifyAnswer(
             notice=NOTICE,
             model=self.model,
             scoring=scoring,
             results=results,
-            flags=list(ecg.prepared.facts.flags),
+            flags=[*facts.flags, *(flag for flag in sure.flags[0] if flag in (NO_ECG, UNLIKE))],
             facts=scored_facts(ecg),
         )
 
@@ -162,6 +163,15 @@ class Service:
         if windows > self.limits.windows:
             longest = round(self.limits.windows * window_seconds)
             raise Refusal(TOO_LARGE, "the ECG", f"it lasts longer than {longest} s", "send a part of it")
+
+
+def result_of(name: str, column: int, scores: NDArray[np.float32], sure: Confidence) -> answers.ClassResult:
+    """One class of the first record of `scores` [n, C], with what can be said of it."""
+    told = {"class": name, "score": float(scores[0, column]), "cannot_tell": sure.cannot_tell[0]}
+    if sure.probabilities is not None and sure.low is not None and sure.high is not None:
+        three = zip(("probability", "low", "high"), (sure.probabilities, sure.low, sure.high), strict=True)
+        told |= {key: answers.plain(float(values[0, column])) for key, values in three}
+    return answers.ClassResult.model_validate(told)
 
 
 def drawable(record: Record) -> bytes:
