@@ -29,6 +29,9 @@ from cmelt.evaluation.logistic import sigmoid
 from cmelt.evaluation.metrics import dense, figure, patient_weights
 from cmelt.evaluation.protocol import members_of, truth_of
 from cmelt.evaluation.tasks import load_task
+from cmelt.records.flag_words import DOUBTFUL
+from cmelt.records.quality import quality_flags
+from cmelt.records.record import LEADS, Record
 from cmelt.serving.confidence import Calibration, read_calibration
 from cmelt.store import open_store
 
@@ -120,8 +123,11 @@ def errors_of(
 
 def unlike_shares(
     embedder: Any, calibration: Calibration, store: Store, vectors: NDArray[np.float32], seed: int
-) -> dict[str, float]:
-    """Shares that are called unlike the training data: of test ECGs, of signals that are none, of altered validation ECGs."""
+) -> dict[str, dict[str, float]]:
+    """Shares that are called unlike the training data, and get no probability.
+
+    Of test ECGs, of signals that are none, of altered validation ECGs.
+    """
     rng = np.random.default_rng(seed)
     real = store.millivolts(store.rows("validation")[:RECORDS]).astype(np.float32)
     time = np.arange(real.shape[2]) / store.rate
@@ -138,11 +144,22 @@ def unlike_shares(
         "ECG backwards": real[:, :, ::-1],
         "leads in another order": real[:, rng.permutation(real.shape[1])],
     }
-    found = {"test ECGs": float(calibration.familiar.unlike(vectors).mean())}
+    found = {"test ECGs": _shares(calibration, vectors, store.millivolts(store.rows("test")), store.rate)}
     for name, signal in odd.items():
-        embedded = embedder.embed_ecgs(np.ascontiguousarray(signal, np.float32))
-        found[name] = float(calibration.familiar.unlike(embedded).mean())
-    return {name: round(share, 3) for name, share in found.items()}
+        altered = np.ascontiguousarray(signal, np.float32)
+        found[name] = _shares(calibration, embedder.embed_ecgs(altered), altered, store.rate)
+    return found
+
+
+def _shares(
+    calibration: Calibration, vectors: NDArray[np.float32], signals: NDArray[np.float32], rate: float
+) -> dict[str, float]:
+    """Of embeddings [n, D] and signals [n, L, T]: unlike the training data; doubtful by the recording's own checks; either."""
+    unlike = calibration.familiar.unlike(vectors)
+    kinds = [{flag.partition(":")[0] for flag in quality_flags(Record(one, rate, LEADS))} for one in signals]
+    doubtful = np.array([not one.isdisjoint(DOUBTFUL) for one in kinds])
+    shares = {"unlike": unlike, "doubtful": doubtful, "no probability": unlike | doubtful}
+    return {name: round(float(share.mean()), 3) for name, share in shares.items()}
 
 
 if __name__ == "__main__":
