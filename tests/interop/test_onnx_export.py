@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from importlib import util
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+import cmelt as cmelt_api
 from cmelt.checkpoints.inference import load_towers
 from cmelt.errors import CheckpointError, ConfigError
 from cmelt.interop import export_onnx, import_dbeta
@@ -259,3 +261,18 @@ def test_a_text_encoder_of_transformers_own(tmp_path):
     model = saved_model(tmp_path / "model", tiny_model(BERT))
     assert export_onnx(model, tmp_path / "out")["text.onnx"].difference < TOLERANCE
     assert (tmp_path / "out" / "tokenizer.json").is_file()
+
+
+@pytest.mark.slow
+def test_the_code_of_the_page_runs_and_scores_as_the_model_does(tmp_path, monkeypatch):
+    page = (Path(__file__).resolve().parents[2] / "docs/export.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    export_onnx("small", "small-onnx")
+    known = {"millivolts": ecgs(1, 1000)[0]}
+    exec(compile(block, "docs/export.md", "exec"), known)
+    model, processor = cmelt_api.load("small")
+    ecg = by_pytorch(model, known["millivolts"][None])
+    texts = cmelt_api.embed_texts(model, processor, ["atrial fibrillation.", "normal ecg."])
+    expected = (ecg @ texts.T)[0]
+    assert known["score"] == pytest.approx(expected[0] - processor.negative_weight * expected[1], abs=1e-4)

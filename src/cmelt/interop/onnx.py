@@ -212,7 +212,7 @@ def _facts(trained: TrainedTowers, found: dict[str, Agreement], folder: Path) ->
             "tokenizer": (folder / _TOKENIZER_FILES[0]).is_file(),
             "max_tokens": settings.text.max_tokens,
             "pad_id": None if isinstance(tokenizer, AbsentTokenizer) else tokenizer.pad_token_id,
-            "cleaning": "lower case, one line, as cmelt.text.clean_report",
+            "cleaning": "lower case, one line, no full stop at the end, as cmelt.text.clean_report",
         },
         "scoring": {
             "aligned": trained.aligned,
