@@ -95,14 +95,14 @@ def errors_of(
     """Mean ECE and mean squared error (Brier) over the classes that have a curve."""
     scoring = zero_shot.headline_of(task, scores)
     known = {name: calibration.of(task, name, scoring) for name in task.classes}
-    names = [name for name, one in known.items() if one is not None and one.curve is not None]
+    fitted = {name: (one, one.curve) for name, one in known.items() if one is not None and one.curve is not None}
+    names = list(fitted)
     columns = [list(task.classes).index(name) for name in names]
     truth, values = truth_of(store, task, rows)[:, columns], scores[scoring][:, columns]
-    fitted = [known[name] for name in names]
     ways = {
         "softmax": sigmoid(temperature * values),
-        "calibrated": np.stack([one.curve.at(values[:, c])[0] for c, one in enumerate(fitted)], axis=1),
-        "prevalence": np.tile([one.positives / one.records for one in fitted], (len(rows), 1)),
+        "calibrated": np.stack([curve.at(values[:, c])[0] for c, (_, curve) in enumerate(fitted.values())], axis=1),
+        "prevalence": np.tile([one.positives / one.records for one, _ in fitted.values()], (len(rows), 1)),
     }
     rng = np.random.default_rng(seed)
     weights = patient_weights(dense(patients_of(store.index, rows)), bootstrap, rng)

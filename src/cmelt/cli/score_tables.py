@@ -100,5 +100,5 @@ def _percent(one: ScoredRecord, name: str) -> str:
     """A probability with its interval."""
     if name not in one.probabilities:
         return "not calibrated"
-    value, low, high = (f"{100 * part:.0f}" for part in one.probabilities[name])
+    value, low, high = ("<1" if part < 0.005 else f"{100 * part:.0f}" for part in one.probabilities[name])
     return f"{value} % ({low}–{high})"
