@@ -43,7 +43,9 @@ def classify(
     ] = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print the scores as CSV.")] = False,
 ) -> None:
-    """Score ECGs for classes described in words. A score ranks; it is no probability. Research use only, not a medical device.
+    """Score ECGs for classes described in words. Research use only, not a medical device.
+
+    A score ranks; a probability stands beside it where the model was calibrated for the class.
 
     Example: cmelt classify patient.xml --classes afib,lbbb
 

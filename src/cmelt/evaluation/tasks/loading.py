@@ -65,7 +65,8 @@ class Task:
         classes: by name, in the order of the tables.
         population: "labelled" = only records that carry a label of the task (the PTB-XL benchmarks), "all" = every record.
         headline: the zero-shot scoring to quote first; where its prompts are missing, similarity takes its place.
-        splits: where records are evaluated. None of our choices is made on validation records, so both are honest.
+        splits: where records are evaluated. No choice of ours is made on validation records; probabilities are
+            calibrated on them, which changes no score.
     """
 
     classes: dict[str, TaskClass]
