@@ -63,6 +63,7 @@ SCRIPTS = (
     Script("growth", "Growth with the number of pairs"),
     Script("embedding", "Embedding", release=True),
     Script("bundled_model", "The bundled model on one core"),
+    Script("explanation", "Explanations", limit=300.0, arguments=("--records", "2")),
     Script("prepare_wfdb", "Preparing a store"),
     Script("prepare_memory", "Preparing a very long source"),
     Script("quality", "Quality checks"),

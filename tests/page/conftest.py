@@ -29,7 +29,7 @@ ARGUMENTS = [
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # no longer: the driver's event loop would stand in the way of other tests' own
 def browser() -> Iterator[Browser]:
     playwright = pytest.importorskip("playwright.sync_api", reason="the page is tested with playwright (extra dev)")
     found = os.environ.get("CMELT_CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)

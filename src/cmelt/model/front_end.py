@@ -52,7 +52,7 @@ class StridedFrontEnd(nn.Module):
         # Half precision is no place for it: a slow drift is large in the covariances and nearly gone from what a filter passes.
         with torch.autocast(ecg.device.type, enabled=False):
             scale, offset = self._statistics(ecg if ecg.dtype == torch.float64 else ecg.float())
-        return (states - offset) * scale + self.norm.bias[:, None]
+        return ((states - offset) * scale + self.norm.bias[:, None]).to(self.norm.bias.dtype)
 
     def _statistics(self, ecg: Tensor) -> tuple[Tensor, Tensor]:
         """What the norm divides and shifts the first stage's states by: scale and mean, [B, C, 1] each."""
