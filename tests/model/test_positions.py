@@ -56,6 +56,18 @@ def test_single_precision_is_enough_at_the_paper_s_kernel():
     assert (found - expected).abs().max() < 1e-5 * expected.std()
 
 
+def test_a_model_that_was_made_in_inference_mode_computes_the_same_and_notices_other_weights():
+    torch.manual_seed(0)
+    with torch.inference_mode():
+        positions = PositionalConvolution(12, 8, 3).eval()
+        positions.reset_parameters()
+        torch.nn.init.zeros_(positions.bias)
+        tokens, at = torch.randn(2, 9, 12), torch.arange(9).expand(2, -1)
+        for _ in range(2):
+            torch.testing.assert_close(positions(tokens, None, 9), convolved(positions, tokens, at, 9), atol=1e-5, rtol=1e-4)
+            positions.direction.mul_(torch.rand_like(positions.direction))
+
+
 @pytest.mark.parametrize("windows", [(), ((4, 4), (2, 2))])
 def test_the_front_end_of_some_tokens_is_that_of_all_of_them(windows):
     """Its one norm is over the record: a gain or offset of hidden tokens counts, too."""

@@ -7,7 +7,6 @@ import signal
 import threading
 
 import pytest
-from lightning_fabric.strategies import DDPStrategy
 
 from cmelt.config.settings import TrainingSettings
 from cmelt.errors import TrainingError
@@ -83,8 +82,7 @@ def settings(precision: str = "auto") -> TrainingSettings:
 def test_every_gpu_is_used_unless_told_otherwise(gpus, monkeypatch):
     asked = gpus(4)
     engine.launch(settings())
-    assert (asked["accelerator"], asked["devices"], asked["precision"]) == ("cuda", 4, "bf16-mixed")
-    assert isinstance(asked["strategy"], DDPStrategy)
+    assert (asked["accelerator"], asked["devices"], asked["strategy"], asked["precision"]) == ("cuda", 4, "ddp", "bf16-mixed")
     engine.launch(settings(), devices=1)
     assert (asked["devices"], asked["strategy"]) == (1, "auto")
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")  # torchrun has started two
@@ -102,7 +100,7 @@ def test_one_process_on_a_cpu_unless_told_otherwise(gpus):
     engine.launch(settings())
     assert (asked["accelerator"], asked["devices"], asked["strategy"], asked["precision"]) == ("cpu", 1, "auto", "32-true")
     engine.launch(settings(), devices=2)
-    assert asked["devices"] == 2 and isinstance(asked["strategy"], DDPStrategy)
+    assert (asked["devices"], asked["strategy"]) == (2, "ddp")
 
 
 def test_bf16_is_refused_where_the_gpu_has_none(gpus):

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
+import torch.distributed
+import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from cmelt.model.across_ranks import gather, processes
 
@@ -24,17 +29,10 @@ class BatchNorm(nn.BatchNorm1d):
         return super().forward(states)
 
     def _over_processes(self, states: Tensor) -> Tensor:
-        rows = states.float() if states.dtype in (torch.bfloat16, torch.float16) else states
-        axes = [axis for axis in range(rows.ndim) if axis != 1]
-        variances, means = torch.var_mean(rows, axes, correction=0)
-        everyone = gather(torch.stack([means, variances])[None])  # [world, 2, C]
-        mean = everyone[:, 0].mean(0)
-        # What the processes vary in themselves, and from each other: no difference of large squares.
-        variance = everyone[:, 1].mean(0) + (everyone[:, 0] - mean).square().mean(0)
-        self._remember(mean.detach(), variance.detach(), rows.numel() // rows.shape[1] * processes())
-        along = [1, -1] + [1] * (rows.ndim - 2)
-        scale = (variance + self.eps).rsqrt() * self.weight
-        return torch.addcmul(self.bias.view(along), rows - mean.view(along), scale.view(along)).to(states.dtype)
+        mean, variance, values = _of_everyone(states.detach())
+        self._remember(mean, variance, values)
+        result: Tensor = _Normal.apply(states, self.weight, self.bias, mean, variance, values, self.eps)
+        return result
 
     @torch.no_grad()
     def _remember(self, mean: Tensor, variance: Tensor, values: int) -> None:
@@ -45,3 +43,56 @@ class BatchNorm(nn.BatchNorm1d):
         share = 1.0 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
         self.running_mean.lerp_(mean.to(self.running_mean.dtype), share)
         self.running_var.lerp_((variance * (values / max(1, values - 1))).to(self.running_var.dtype), share)
+
+
+def _of_everyone(states: Tensor) -> tuple[Tensor, Tensor, int]:
+    """Mean and variance [C] of each channel over all processes, in single precision or better, and how many values each is of."""
+    variances, means = torch.var_mean(_full(states), _rows(states), correction=0)
+    everyone = gather(torch.stack([means, variances])[None])  # [world, 2, C]
+    mean = everyone[:, 0].mean(0)
+    # What the processes vary in themselves, and from each other: no difference of large squares.
+    variance = everyone[:, 1].mean(0) + (everyone[:, 0] - mean).square().mean(0)
+    return mean, variance, states.numel() // states.shape[1] * processes()
+
+
+class _Normal(torch.autograd.Function):
+    """The normalised states. A process's own states move everyone's statistics: their gradients are summed over the processes."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, states: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, variance: Tensor, values: int, eps: float
+    ) -> Tensor:
+        ctx.save_for_backward(states, weight, mean, (variance + eps).rsqrt())
+        ctx.values = values
+        return F.batch_norm(states, mean, variance, weight, bias, training=False, eps=eps)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        states, weight, mean, scale = ctx.saved_tensors
+        along = [1, -1] + [1] * (states.ndim - 2)
+        passed, centred = _full(gradient), _full(states) - mean.view(along)
+        sums = torch.stack([passed.sum(_rows(states)), (passed * centred).sum(_rows(states)) * scale])  # of bias, of weight
+        everyones = sums.clone()
+        torch.distributed.all_reduce(everyones)
+        # Of a mean and of a variance: what every value has a share in.
+        level, slope = (everyones / ctx.values).unbind()
+        found = torch.addcmul(passed - level.view(along), centred, (-slope * scale).view(along))
+        return (
+            (found * (weight * scale).view(along)).to(states.dtype),
+            sums[1].to(weight.dtype),
+            sums[0].to(weight.dtype),
+            None,
+            None,
+            None,
+            None,
+        )
+
+
+def _rows(states: Tensor) -> list[int]:
+    """Every axis but the channels'."""
+    return [axis for axis in range(states.ndim) if axis != 1]
+
+
+def _full(states: Tensor) -> Tensor:
+    return states.float() if states.dtype in (torch.bfloat16, torch.float16) else states

@@ -84,9 +84,11 @@ class PositionalConvolution(nn.Module):
 
     def _spectrum(self, period: int) -> _Spectrum:
         """The kernel's spectrum: as dear as convolving twenty records, hence kept as long as nobody learns."""
-        if self.training or torch.is_grad_enabled() or torch.compiler.is_compiling():
-            return self._fresh_spectrum(period)
         weights = (self.direction, self.magnitude)
+        # Weights that were made in inference mode do not tell when they are changed.
+        untold = any(one.is_inference() for one in weights)
+        if self.training or torch.is_grad_enabled() or torch.compiler.is_compiling() or untold:
+            return self._fresh_spectrum(period)
         made_of = (period, *((id(one), one._version, one.data_ptr(), one.dtype, one.device) for one in weights))
         if self._kept is None or self._kept[0] != made_of:
             self._kept = made_of, self._fresh_spectrum(period)

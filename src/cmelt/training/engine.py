@@ -68,12 +68,10 @@ def processes_here(fabric: Fabric) -> int:
 def _strategy(settings: TrainingSettings, processes: int) -> Any:
     if processes == 1:
         return "auto"  # nothing to share
-    # Fabric's own FSDP strategy is the older one, and wants GPUs.
-    from lightning_fabric.strategies import DDPStrategy, ModelParallelStrategy
-
     if settings.strategy != "fsdp":
-        # Every process has the same running statistics by itself (model/batch_norm.py): nothing is to be sent for them.
-        return DDPStrategy(broadcast_buffers=False)
+        return "ddp"
+    # Fabric's own FSDP strategy is the older one, and wants GPUs.
+    from lightning_fabric.strategies import ModelParallelStrategy
 
     def over(model: torch.nn.Module, mesh: DeviceMesh) -> torch.nn.Module:
         return shard(model, mesh["data_parallel"])
