@@ -67,8 +67,8 @@ def with_bulk_options(command: Callable[..., None]) -> Callable[..., None]:
     return with_options(command, "bulk", BulkOptions)
 
 
-def run_bulk(what: str, bulk: BulkOptions, work: Callable[[Progress], Results]) -> None:
-    """Do the work under a bar of progress, and report what came of it."""
+def run_bulk(what: str, bulk: BulkOptions, work: Callable[[Progress], Results]) -> Results:
+    """Do the work under a bar of progress, and report what came of it; what that is."""
     with progress_of(what) as progress:
         results = work(progress)
     if results.shards_kept:
@@ -79,3 +79,4 @@ def run_bulk(what: str, bulk: BulkOptions, work: Callable[[Progress], Results]) 
         print_json(asdict(results))
     else:
         print(f"{results.records} records in {results.path}, {results.quarantined} left out")
+    return results

@@ -63,16 +63,15 @@ def classify(
         remedy = f"is a .parquet file, or a folder; for {out.suffix[1:]} leave it away: --{out.suffix[1:]} > {out.name}"
         raise typer.BadParameter(remedy, param_hint="--out")
     from cmelt.serving.bulk import classify_archive
-    from cmelt.serving.classes import task_of
-    from cmelt.serving.paths import refuse_reserved_names
 
-    refuse_reserved_names(tuple(task_of(asked).classes))
     how = bulk.how()
-    run_bulk(
+    results = run_bulk(
         "classifying",
         bulk,
         lambda progress: classify_archive(paths[0], out, asked, bulk.model, how, scoring=scoring, progress=progress),
     )
+    if not results.calibrated:
+        say("scores alone, no probabilities: this model is not calibrated for any of these classes (cmelt calibrate)")
 
 
 def _classes(prompts: Path | None, classes: str | None, task: list[str]) -> Classes:

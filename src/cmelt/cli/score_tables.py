@@ -26,7 +26,7 @@ def print_scores_as_json(found: PathScores, model: str) -> None:
 
 
 def _confidence(one: ScoredRecord) -> dict[str, Any]:
-    """Nothing where nobody has judged: of archives."""
+    """Nothing where nothing is to be said, or nobody has judged."""
     if not one.facts or not (one.probabilities or one.cannot_tell or one.verdicts):
         return {}
     named = ("probability", "low", "high")

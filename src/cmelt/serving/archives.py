@@ -37,14 +37,14 @@ class Chunk:
         records: n names.
         ecg: [w, L, T] float32 millivolts: the windows of all of them, leads in the order of the model's channels.
         owner: [w] which record each window is of.
-        facts: what there is to say of each record, where its store does not say it.
+        facts: what there is to say of each record.
         left_out: those that could not be read, each with `record`, `path`, `reason`, `remedy`.
     """
 
     records: tuple[str, ...]
     ecg: NDArray[np.float32]
     owner: NDArray[np.int64]
-    facts: tuple[Facts, ...] = ()
+    facts: tuple[Facts, ...]
     left_out: tuple[dict[str, str], ...] = ()
 
 
@@ -62,7 +62,7 @@ class Archive(Protocol):
 
     @property
     def says_facts(self) -> bool:
-        """Whether its chunks bring facts along."""
+        """Whether results without probabilities say them, too, since nothing else does: an index has those of a store."""
 
     def description(self) -> dict[str, Any]:
         """What tells it from other archives; no paths of this machine."""
@@ -121,11 +121,12 @@ class StoreArchive:
         shard = store.shard(number)
         if len(shard) != len(entries):
             raise StoreError(path, f"{len(shard)} signals of {len(entries)} records", "the store is altered: prepare it again")
+        facts = _facts_of(store, number, entries)
         for first in range(0, len(entries), RECORDS_AT_ONCE):
-            steps = shard[first : first + RECORDS_AT_ONCE]
-            ecg = steps.astype(np.float32) * np.float32(store.microvolts_per_step / 1000)
+            some = slice(first, first + RECORDS_AT_ONCE)
+            ecg = shard[some].astype(np.float32) * np.float32(store.microvolts_per_step / 1000)
             ecg = in_model_order(ecg, processor.settings.ecg)
-            yield Chunk(tuple(entries[first : first + RECORDS_AT_ONCE]), ecg, np.arange(len(ecg)))
+            yield Chunk(tuple(entries[some]), ecg, np.arange(len(ecg)), facts[some])
 
 
 @dataclass(frozen=True)
@@ -200,6 +201,17 @@ def _is_store(place: Path) -> bool:
         return bool(json.loads((place / MANIFEST).read_bytes())["format"] == FORMAT)
     except (OSError, ValueError, KeyError, TypeError):
         return False
+
+
+def _facts_of(store: Store, number: int, entries: Sequence[str]) -> tuple[Facts, ...]:
+    """What was found of the records of a shard when they were prepared, as recorded: the stored samples say less."""
+    from cmelt.serving.processor import Facts
+
+    index = store.index
+    rows = np.flatnonzero(index["shard"].to_numpy(np.int64) == number)
+    rows = rows[np.argsort(index["shard_row"].to_numpy(np.int64)[rows])]
+    missing, flags = (index[name].to_numpy()[rows] for name in ("missing_leads", "flags"))
+    return tuple(Facts(name, 1, 0, tuple(none), tuple(wrong)) for name, none, wrong in zip(entries, missing, flags, strict=True))
 
 
 @lru_cache(maxsize=1)

@@ -14,7 +14,8 @@ from cmelt.records.readers import ReadOptions
 from cmelt.records.readers.options import NOTHING_GIVEN
 from cmelt.serving.archives import Archive, StoreArchive, archive_at
 from cmelt.serving.bulk_results import Results, kept_results, publish, staging_of
-from cmelt.serving.bulk_tasks import BulkTask, Job, Question, finish_bulk, read_receipt
+from cmelt.serving.bulk_tables import Question, question_for, refuse_reserved_names
+from cmelt.serving.bulk_tasks import BulkTask, Job, finish_bulk, read_receipt
 from cmelt.serving.engine import Described, describe, embedder_of, scored
 from cmelt.serving.loading import load_identified
 from cmelt.store.layout import canonical_json, write_synced
@@ -88,15 +89,20 @@ def classify_archive(
 ) -> Results:
     """Write the scores of every record for classes described in words, a column each; otherwise as `embed_archive`.
 
+    Classes that the model is calibrated for have probability, low and high beside them, the record what was found wrong with it
+    and why it gets none, as `cmelt.classify` says them.
+
     classes, against, scoring: as for `cmelt.classify`.
     """
     place = archive_at(archive, how.reading, how.shard_records)
     towers, processor, identity = load_identified(model, device="cpu")
     _check_fit(place, towers, processor)
     described = classes if isinstance(classes, Described) else describe(towers, processor, classes, against=against)
+    refuse_reserved_names(tuple(described.task.classes))
     # Settled before the work: how it is scored is part of what the results are, and what cannot be is said at once.
     _, chosen = scored(_nothing(processor), described, scoring)
-    return _run(place, Path(out).absolute(), _job(model, identity, how, Question(described, chosen)), how, progress)
+    question = question_for(described, chosen, processor.calibration)
+    return _run(place, Path(out).absolute(), _job(model, identity, how, question), how, progress)
 
 
 def _job(model: str | Path, identity: str, how: How, question: Question | None) -> Job:

@@ -1,7 +1,7 @@
 """Results of a whole archive on disk: one parquet file, or a folder with one a shard; sealed, and never half there.
 
 OUT/manifest.json        model, archive, precision, what was asked, SHA-256 of every other file; written last
-OUT/shards/00000.parquet a row a record: `record`, then `vector` or a column a class
+OUT/shards/00000.parquet a row a record: `record`, then `vector` or a column a class and more (`bulk_tables.py`)
 OUT/quarantine.jsonl     what could not be read, why, and what to do about it
 """
 
@@ -35,6 +35,7 @@ class Results:
         records, quarantined: counts.
         reasons: how many records were left out, by reason.
         shards, shards_kept: how many there are, and how many of them an earlier run had finished.
+        calibrated: the classes that have probabilities beside their scores.
     """
 
     path: str
@@ -43,6 +44,7 @@ class Results:
     reasons: dict[str, int]
     shards: int
     shards_kept: int
+    calibrated: tuple[str, ...] = ()
 
 
 def staging_of(target: Path) -> Path:
@@ -69,7 +71,8 @@ def kept_results(target: Path, said: dict[str, Any], *, unchanging: bool, force:
     if not unchanging or {key: about.get(key) for key in said} != said:
         raise StoreError(target, "exists already", "give another --out, or --force to replace it once the new one is complete")
     shards = int(about["shards"])
-    return Results(str(target), about["records"], about["quarantined"], about["reasons"], shards, shards)
+    counts = about["records"], about["quarantined"], about["reasons"], shards, shards
+    return Results(str(target), *counts, calibrated=tuple(said.get("calibrated", ())))
 
 
 def publish(staging: Path, target: Path, said: dict[str, Any], shards: int, kept: int) -> Results:
@@ -87,7 +90,7 @@ def publish(staging: Path, target: Path, said: dict[str, Any], shards: int, kept
         _publish_file(staging, target, about, receipts, lines)
     else:
         _publish_folder(staging / "result", target, about, shards, lines)
-    return Results(str(target), records, len(left_out), reasons, shards, kept)
+    return Results(str(target), records, len(left_out), reasons, shards, kept, tuple(said.get("calibrated", ())))
 
 
 def _publish_folder(result: Path, target: Path, about: dict[str, Any], shards: int, left_out: bytes) -> None:

@@ -13,22 +13,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from cmelt import __version__
 from cmelt.errors import CheckpointError, StoreError
-from cmelt.evaluation.tasks.loading import Scoring
 from cmelt.publishing import sha256
 from cmelt.serving.archives import Archive
-from cmelt.serving.engine import Described, embedder_of, scored, vectors_of
+from cmelt.serving.bulk_tables import Question, parquet_bytes, table_of
+from cmelt.serving.engine import embedder_of, vectors_of
 from cmelt.serving.loading import load_identified
 from cmelt.store.layout import canonical_json, write_synced
 from cmelt.store.shard import Finished, receipt_path
 from cmelt.store.workers import worker_number
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from cmelt.checkpoints.model_embedder import ModelEmbedder
     from cmelt.model.reduced_precision import Precision
     from cmelt.model.towers import Towers
@@ -36,15 +33,6 @@ if TYPE_CHECKING:
 
 #: Changes when results are laid out otherwise.
 VERSION = 1
-RECORD, VECTOR, FACTS = "record", "vector", ("windows", "missing_leads", "flags")
-
-
-@dataclass(frozen=True)
-class Question:
-    """Classes that vectors are scored for."""
-
-    described: Described
-    scoring: Scoring | None
 
 
 @dataclass(frozen=True)
@@ -66,14 +54,7 @@ class Job:
 
     def description(self) -> dict[str, Any]:
         """What tells it from other jobs."""
-        asked: dict[str, Any] = {}
-        if self.question is not None:
-            prompts = self.question.described.prompts
-            digest = hashlib.sha256()
-            for part in (prompts.positive, prompts.negative, prompts.absent):
-                digest.update(np.ascontiguousarray(part).data)
-            classes = list(self.question.described.task.classes)
-            asked = {"classes": classes, "prompts": digest.hexdigest(), "scoring": self.question.scoring}
+        asked = {} if self.question is None else self.question.description()
         return {"version": VERSION, "cmelt": __version__, "model": self.identity, "precision": self.precision, **asked}
 
 
@@ -151,38 +132,10 @@ def _make(task: BulkTask, known_as: str) -> None:
     if left_out and task.fingerprint() != known_as:
         fault = "files changed, or went away, while they were read"
         raise StoreError("archive", fault, "see that it is there, then run it again: finished shards are kept")
-    table = parquet_bytes(_table(names, found, facts if task.source.says_facts else None, task.job.question))
+    table = parquet_bytes(table_of(names, found, facts, task.source.says_facts, task.job.question))
     write_synced(result_path(task.folder, task.number), table)
     receipt = Receipt(known_as, hashlib.sha256(table).hexdigest(), len(names), left_out)
     write_synced(receipt_path(task.folder, task.number), canonical_json(asdict(receipt)))
-
-
-def _table(names: list[str], vectors: NDArray[np.float32], facts: list[Facts] | None, question: Question | None) -> pa.Table:
-    """A row a record: its name, facts where there are, then its vector, or a score by class."""
-    import pyarrow as pa
-
-    columns: dict[str, pa.Array] = {RECORD: pa.array(names, pa.string())}
-    if facts is not None:
-        texts = pa.list_(pa.string())
-        kinds = dict(zip(FACTS, (pa.int32(), texts, texts), strict=True))
-        columns |= {name: pa.array([getattr(one, name) for one in facts], kind) for name, kind in kinds.items()}
-    if question is None:
-        flat = pa.array(vectors.reshape(-1), pa.float32())
-        columns[VECTOR] = pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1])
-    else:
-        scores, _ = scored(vectors, question.described, question.scoring)
-        columns |= {name: pa.array(scores[:, i]) for i, name in enumerate(question.described.task.classes)}
-    return pa.table(columns)
-
-
-def parquet_bytes(table: pa.Table) -> bytes:
-    """The table as parquet; the same table gives the same bytes."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    content = pa.BufferOutputStream()
-    pq.write_table(table, content, compression="zstd", use_dictionary=False)
-    return bytes(content.getvalue())
 
 
 def _device(job: Job) -> str:

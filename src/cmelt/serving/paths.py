@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cmelt.errors import ConfigError, RecordError, StoreError
+from cmelt.errors import RecordError, StoreError
 from cmelt.records.flag_words import in_words
 from cmelt.serving.bulk import How, classify_archive
-from cmelt.serving.bulk_tasks import FACTS, RECORD
+from cmelt.serving.bulk_tables import FACTS, PARTS, RECORD
 from cmelt.serving.engine import Described, classify, describe, scored
 from cmelt.serving.loading import load
 from cmelt.store.layout import QUARANTINE
@@ -35,8 +35,8 @@ class ScoredRecord:
     Attributes:
         record: its path, or its name within its archive.
         scores: by class, highest first.
-        facts: `windows`, `missing_leads`, `flags`; empty for a store's records, whose index says these.
-        probabilities: by class, with low and high; of files alone, and of classes that the model is calibrated for.
+        facts: `windows`, `missing_leads`, `flags`; empty for a store's records without probabilities: its index says these.
+        probabilities: by class, with low and high; of classes that the model is calibrated for.
         cannot_tell: why there is no probability for this ECG.
         verdicts: as `Scores.flags`.
     """
@@ -114,13 +114,6 @@ def score_paths(
     return PathScores(chosen, tuple(described.task.classes), tuple(records), tuple(left_out))
 
 
-def refuse_reserved_names(classes: Sequence[str]) -> None:
-    """Raises ConfigError for a class that is called as a column of facts is: results in columns could not tell them apart."""
-    taken = sorted({RECORD, *FACTS} & set(classes))
-    if taken:
-        raise ConfigError("classes", f"{taken[0]} is the name of a column of facts", "call the class otherwise")
-
-
 def _of_file(
     path: Path, towers: Towers, processor: CMeltProcessor, described: Described, how: How, scoring: Scoring
 ) -> ScoredRecord:
@@ -139,12 +132,10 @@ def _of_archive(
     """Through the workers that `--out` has, into a folder that goes away."""
     import pyarrow.parquet as pq
 
-    classes = list(described.task.classes)
-    refuse_reserved_names(classes)
     with tempfile.TemporaryDirectory(prefix="cmelt-") as folder:
         out = Path(folder) / "scores.parquet"
         try:
-            classify_archive(path, out, described, model, replace(how, force=True), scoring=scoring, progress=progress)
+            done = classify_archive(path, out, described, model, replace(how, force=True), scoring=scoring, progress=progress)
         except StoreError as error:
             if error.where != str(out):
                 raise
@@ -152,16 +143,18 @@ def _of_archive(
         beside = out.with_suffix(f".{QUARANTINE}")
         lines = beside.read_text(encoding="utf-8").splitlines() if beside.exists() else []
         rows = pq.read_table(out).to_pylist()
-    records = [
-        ScoredRecord(
-            row[RECORD],
-            dict(sorted(((name, row[name]) for name in classes), key=lambda item: -item[1])),
-            {name: row[name] for name in FACTS if name in row},
-        )
-        for row in rows
-    ]
+    records = [_of_row(row, tuple(described.task.classes), done.calibrated) for row in rows]
     failed = [json.loads(line) for line in lines]
     return records, [{key: one[key] for key in ("record", "reason", "remedy")} for one in failed]
+
+
+def _of_row(row: dict[str, Any], classes: Sequence[str], calibrated: Sequence[str]) -> ScoredRecord:
+    """A row of an archive's results, whose columns are those of `bulk_tables.table_of`."""
+    scores = dict(sorted(((name, row[name]) for name in classes), key=lambda item: -item[1]))
+    triples = {name: tuple(row[f"{name} {part}"] for part in PARTS) for name in calibrated}
+    told = {name: (p, low, high) for name, (p, low, high) in triples.items() if p is not None}
+    facts = {name: row[name] for name in FACTS if name in row}
+    return ScoredRecord(row[RECORD], scores, facts, told, row.get("cannot_tell"), tuple(row.get("verdicts") or ()))
 
 
 def _nothing(processor: CMeltProcessor) -> Any:
