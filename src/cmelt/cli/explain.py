@@ -35,7 +35,7 @@ def explain(
     Example: cmelt explain patient.xml --class afib --out page.pdf
 
     It shows what moves the model's score, which need not be what a cardiologist would name. Research use only, not a medical
-    device. Needs the extra: pip install "cmelt[explain]".
+    device. Needs the extra: pip install "cmelt\\[explain]".
     """
     if (name is None) == (prompt is None):
         raise typer.BadParameter("give one of them: what the evidence is for", param_hint="--class, --prompt")

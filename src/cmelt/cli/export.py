@@ -32,7 +32,7 @@ def export(
     cmelt export --dbeta models/dbeta --out sample.pt
 
     ONNX files are published only after ONNX Runtime has been found to compute what PyTorch does (needs the extra:
-    pip install "cmelt[onnx]"). The authors' form is refused, with what differs, where the model is not of its construction.
+    pip install "cmelt\\[onnx]"). The authors' form is refused, with what differs, where the model is not of its construction.
     Research use only, not a medical device.
     """
     if dbeta == onnx:

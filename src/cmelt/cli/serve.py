@@ -55,7 +55,7 @@ def serve(
 
     Example: cmelt serve --port 8517, then open http://127.0.0.1:8517
 
-    Needs the extra: pip install "cmelt[serve]". Research use only, not a medical device.
+    Needs the extra: pip install "cmelt\\[serve]". Research use only, not a medical device.
     """
     _check_extra()
     from cmelt.serving.http.loaded import Sources
