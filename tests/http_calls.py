@@ -143,9 +143,10 @@ def in_thread(service: Any) -> Iterator[Service]:
     import uvicorn
 
     from cmelt.serving.http.app import build_app
+    from cmelt.serving.http.connection import protocol_for
 
-    options: dict[str, Any] = {"http": "h11", "log_config": None, "access_log": False, "timeout_graceful_shutdown": 5}
-    server = uvicorn.Server(uvicorn.Config(build_app(service), port=0, **options))
+    options: dict[str, Any] = {"log_config": None, "access_log": False, "timeout_graceful_shutdown": 5}
+    server = uvicorn.Server(uvicorn.Config(build_app(service), port=0, http=protocol_for(service.limits), **options))
     thread = threading.Thread(target=server.run)
     thread.start()
     try:

@@ -85,7 +85,7 @@ def test_bodies_of_all_together_are_bounded_and_leaving_makes_room():
     gate.take(150)
     with pytest.raises(Refusal) as found:
         gate.take(51)
-    assert found.value.status == 429 and gate.bytes == 150
+    assert found.value.status == 503 and gate.bytes == 150
     gate.enter()
     gate.leave(150)
     gate.take(200)
@@ -97,7 +97,7 @@ def test_as_many_as_may_wait_are_let_in_and_no_more():
         gate.enter()
     with pytest.raises(Refusal) as found:
         gate.enter()
-    assert (found.value.status, found.value.retry_seconds, gate.inside) == (429, 1, 3)
+    assert (found.value.status, found.value.retry_seconds, gate.inside) == (503, 1, 3)
     gate.leave(0)
     gate.enter()
 

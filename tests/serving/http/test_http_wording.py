@@ -35,7 +35,7 @@ def test_each_error_has_its_status():
     assert refusal_of(ConfigError("classes", "there is none")).status == 422
     damaged = refusal_of(CheckpointError("/srv/models/zqcanaryzq", "is damaged"))
     assert damaged.status == 500 and "zqcanaryzq" not in str(damaged.body())
-    assert refusal_of(Refusal(429, "a", "b", "c", 7)).headers()["Retry-After"] == "7"
+    assert refusal_of(Refusal(503, "a", "b", "c", 7)).headers()["Retry-After"] == "7"
 
 
 def test_remedies_speak_of_fields_not_of_options_of_a_command():

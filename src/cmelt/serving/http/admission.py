@@ -10,10 +10,8 @@ from contextlib import suppress
 
 from starlette.types import Message, Receive
 
-from cmelt.serving.http.refusal import TOO_LARGE, TOO_MANY, Refusal
-from cmelt.serving.http.settings import Limits, ServiceSettings
-
-_DRAIN_SECONDS = 2.0
+from cmelt.serving.http.refusal import TOO_LARGE, UNAVAILABLE, Refusal
+from cmelt.serving.http.settings import LINGER_SECONDS, Limits, ServiceSettings
 
 
 def check_host(headers: Mapping[str, str], settings: ServiceSettings) -> None:
@@ -52,13 +50,13 @@ class Gate:
         """Let one more in, or refuse it."""
         if self.inside >= self._limits.waiting:
             reason = f"{self._limits.waiting} requests are at work or waiting"
-            raise Refusal(TOO_MANY, "the request", reason, "ask again in a moment", 1)
+            raise Refusal(UNAVAILABLE, "the request", reason, "ask again in a moment", 1)
         self.inside += 1
 
     def take(self, count: int) -> None:
         """Count bytes of a body in, or refuse them."""
         if self.bytes + count > self._limits.bodies * self._limits.body_bytes:
-            raise Refusal(TOO_MANY, "the body", "large bodies of others are on their way", "ask again in a moment", 2)
+            raise Refusal(UNAVAILABLE, "the body", "large bodies of others are on their way", "ask again in a moment", 2)
         self.bytes += count
 
     def leave(self, count: int) -> None:
@@ -80,16 +78,28 @@ class Body:
 
     def __init__(self, receive: Receive, headers: Mapping[str, str], gate: Gate, limits: Limits, started: float) -> None:
         self._receive, self._gate, self._limits = receive, gate, limits
-        self._deadline = started + limits.receive_seconds
+        self._started = started
         self._announced = headers.get("content-length", "")
         self.asked_first = headers.get("expect", "").lower() == "100-continue"
         self.bytes = 0
         self._complete = asyncio.Event()
+        self._there_is_one = self._announced not in ("", "0") or "transfer-encoding" in headers
 
     @property
     def complete(self) -> bool:
         """Whether all of it is there, or nothing more will come."""
         return self._complete.is_set()
+
+    @property
+    def coming(self) -> bool:
+        """Whether more of it may still be on its way."""
+        return self._there_is_one and not self.complete
+
+    @property
+    def _seconds(self) -> float:
+        """How long all of it may take: a few seconds, and longer for one that comes at a fair speed."""
+        limits = self._limits
+        return min(limits.receive_seconds, limits.slow_seconds + self.bytes / limits.slow_bytes)
 
     def check_announced(self) -> None:
         """Refuse a body that is announced too large before any of it is read."""
@@ -101,10 +111,10 @@ class Body:
         if self.complete:
             return await self._receive()
         try:
-            async with asyncio.timeout_at(self._deadline):
+            async with asyncio.timeout_at(self._started + self._seconds):
                 message = await self._receive()
         except TimeoutError:
-            reason = f"it has not come within {self._limits.receive_seconds:g} s"
+            reason = f"it has not come within {self._seconds:.3g} s"
             raise Refusal(408, "the body", reason, "send it faster, or a smaller one") from None
         if message["type"] != "http.request" or not message.get("more_body", False):
             self._complete.set()
@@ -123,11 +133,11 @@ class Body:
 
     async def drain(self) -> None:
         """Read on for a moment, keeping nothing: many clients see an answer only once they have sent all."""
-        if self.complete or self.asked_first:
+        if not self.coming or self.asked_first:
             return
         left: float = self._limits.body_bytes
         with suppress(TimeoutError):
-            async with asyncio.timeout(_DRAIN_SECONDS):
+            async with asyncio.timeout(LINGER_SECONDS):
                 while left > 0:
                     message = await self._receive()
                     left = left - len(message.get("body", b"")) if message.get("more_body", False) else -math.inf

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from cmelt.serving.notice import NOTICE
 
 _AF = "atrial-fibrillation"
 
 
 class _Answer(BaseModel):
     model_config = ConfigDict(populate_by_name=True, protected_namespaces=())
+
+
+class _Whole(_Answer):
+    """An answer by itself: it says what it is for."""
+
+    notice: Annotated[str, Field(description="The intended use.")] = NOTICE
 
 
 class ModelName(_Answer):
@@ -53,10 +61,9 @@ class ClassResult(_Answer):
     cannot_tell: str | None = Field(None, description="Why there is no probability for this ECG.")
 
 
-class ClassifyAnswer(_Answer):
+class ClassifyAnswer(_Whole):
     """Scores, highest first."""
 
-    notice: str
     model: ModelName
     scoring: str = Field(examples=["contrast"])
     results: list[ClassResult]
@@ -66,10 +73,9 @@ class ClassifyAnswer(_Answer):
     facts: ScoredFacts
 
 
-class EmbedAnswer(_Answer):
+class EmbedAnswer(_Whole):
     """The ECG's vector."""
 
-    notice: str
     model: ModelName
     embedding: list[float] = Field(description="Unit length.")
     flags: list[str]
@@ -91,10 +97,9 @@ class Hit(_Answer):
     ecg: str = Field(description="Where its ECG is to be had, in the canonical form.", examples=["v1/index/17"])
 
 
-class SearchAnswer(_Answer):
+class SearchAnswer(_Whole):
     """Records, most similar first."""
 
-    notice: str
     model: ModelName
     query: str = Field(description="ecg or text.")
     among: int = Field(description="How many records the filters let through.")
@@ -110,20 +115,26 @@ class ExampleName(_Answer):
     seconds: float
 
 
-class ExamplesAnswer(_Answer):
+class ExamplesAnswer(_Whole):
     """All of them."""
 
     examples: list[ExampleName]
 
 
-class TasksAnswer(_Answer):
+class TasksAnswer(_Whole):
     """What can be asked by name."""
 
     tasks: dict[str, list[str]] = Field(description="Bundled tasks with their classes.")
     statements: list[str] = Field(description="Names that `classes` takes.")
 
 
-class ReadyAnswer(_Answer):
+class AliveAnswer(_Whole):
+    """Whether the process lives."""
+
+    alive: bool
+
+
+class ReadyAnswer(_Whole):
     """Whether the service answers, and what it can do."""
 
     ready: bool
@@ -140,7 +151,7 @@ class Fault(_Answer):
     remedy: str
 
 
-class Refused(_Answer):
+class Refused(_Whole):
     """Every answer other than 200."""
 
     error: Fault

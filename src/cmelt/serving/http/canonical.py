@@ -17,6 +17,7 @@ from cmelt.records.leads import lead_name
 from cmelt.records.readers.limits import refuse_size
 from cmelt.records.record import LEADS, Record
 from cmelt.records.units import refuse_impossible_amplitude
+from cmelt.serving.notice import NOTICE
 
 MEDIA_TYPE = "application/vnd.cmelt.ecg"
 FORMAT, VERSION = "cmelt-ecg", 1
@@ -60,6 +61,7 @@ def canonical_ecg(record: Record, missing: tuple[str, ...], flags: tuple[str, ..
         "missing": list(missing),
         "flags": list(flags),
         "facts": facts,
+        "notice": NOTICE,
     }
     head = json.dumps(header, ensure_ascii=False, allow_nan=False).encode()
     return struct.pack("<I", len(head)) + head + steps.tobytes()

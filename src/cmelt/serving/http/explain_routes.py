@@ -13,14 +13,14 @@ from cmelt.records.record import Record
 from cmelt.serving.explaining import explain
 from cmelt.serving.http.answers import ModelName
 from cmelt.serving.http.documentation import EXPLAINED, REFUSALS
-from cmelt.serving.http.loaded import Loaded
+from cmelt.serving.http.loaded import Loaded, use_threads
 from cmelt.serving.http.question import ASKING, Given, Question, question_of, text_of
 from cmelt.serving.http.receiving import received
 from cmelt.serving.http.refusal import TOO_LARGE, UNPROCESSABLE, Refusal
 from cmelt.serving.http.routes import service_of
 
 EXPLAINING = (*ASKING, "method")
-#: Windows of the model's length: it works for nobody else meanwhile.
+#: Windows of the model's length: one is explained at a time, and others wait for it.
 MOST_WINDOWS = 6
 
 router = APIRouter(responses=REFUSALS, tags=["ECG"])
@@ -58,7 +58,7 @@ async def explained(request: Request) -> ExplainAnswer:
             TOO_LARGE, "the ECG", f"it lasts longer than the {longest} s that are explained at once", "send a part of it"
         )
     question, method = await service.reading(lambda: _asked(ecg.given))
-    found = await service.worker.alone(lambda one: _explained(one, ecg.record, question, method))
+    found = await service.worker.beside(lambda one: _explained(one, ecg.record, question, method))
     told = await service.reading(found.to_json)
     return ExplainAnswer(model=service.model, **told)
 
@@ -77,5 +77,6 @@ def _asked(given: Given) -> tuple[Question, Method]:
 
 
 def _explained(loaded: Loaded, record: Record, question: Question, method: Method) -> Explanation:
+    use_threads(loaded.threads)
     scoring: Scoring | None = question.scoring
     return explain(loaded.model, loaded.processor, record, loaded.described(question), method=method, scoring=scoring)

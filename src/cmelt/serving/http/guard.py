@@ -19,27 +19,17 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 import cmelt
 from cmelt.errors import CMeltError
 from cmelt.serving.http.admission import Body, Gate, check_host, check_token
+from cmelt.serving.http.connection import CROWDED
 from cmelt.serving.http.page import page_files
 from cmelt.serving.http.refusal import UNAVAILABLE, Refusal, refusal_of
 from cmelt.serving.http.service import Service
+from cmelt.serving.http.settings import Limits
+from cmelt.serving.http.standing import MODEL_HEADER, STANDING_HEADERS
+from cmelt.serving.http.worker import not_ready
 
 _log = logging.getLogger("cmelt.serve")
 _SOURCE = Path(cmelt.__file__).parent
 
-#: Nothing from elsewhere, nothing inline, nothing that frames the page.
-CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; font-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
-SECURITY_HEADERS = {
-    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
-}
 #: Routes by their beginning, for figures and the log; anything else is "other".
 _ROUTES = (
     *("/v1/classify", "/v1/embed", "/v1/ecg", "/v1/search", "/v1/explain", "/v1/tasks", "/healthz", "/readyz", "/metrics"),
@@ -64,19 +54,23 @@ class Guard:
         started = asyncio.get_running_loop().time()
         headers = Headers(scope=scope)
         body = Body(receive, headers, self._gate, self._service.limits, started)
-        answer = _Answer(send, scope)
+        answer = _Answer(send, scope, self._service.identity)
         try:
             await self._admitted(scope, headers, body, answer)
-        except (ClientDisconnect, asyncio.CancelledError) as error:
-            if isinstance(error, asyncio.CancelledError) and not answer.unwanted:
-                raise
+        except ClientDisconnect:
+            pass  # nobody waits for an answer
+        except asyncio.CancelledError:
+            if not answer.unwanted:  # the service ends, and this has taken longer than it waits
+                await self._refuse(not_ready(stopping=True), body, answer, started)
         except Exception as error:  # whatever it is, the caller gets an answer, and the log nothing of the request
-            await self._refuse(error, body, answer)
+            await self._refuse(error, body, answer, started)
         finally:
-            self._tell(scope, answer, asyncio.get_running_loop().time() - started)
+            self._tell(scope, answer, answer.seconds or asyncio.get_running_loop().time() - started)
 
     async def _admitted(self, scope: Scope, headers: Headers, body: Body, answer: _Answer) -> None:
         settings = self._service.settings
+        if scope.get("state", {}).get(CROWDED):
+            raise crowded(settings.limits)
         check_host(headers, settings)
         if scope["path"].startswith("/v1") or scope["path"] == "/metrics":
             check_token(headers, settings)
@@ -96,16 +90,23 @@ class Guard:
             self._gate.leave(body.bytes)
             self._service.inside = self._gate.inside
 
-    async def _refuse(self, error: Exception, body: Body, answer: _Answer) -> None:
+    async def _refuse(self, error: Exception, body: Body, answer: _Answer, started: float) -> None:
         refusal = self._refusal(error, answer.request_id)
         if answer.status:
             return  # too late: the answer has begun; the server cuts it off
-        await body.drain()
         content = json.dumps(refusal.body(), ensure_ascii=False).encode()
         headers = {"Content-Type": "application/json", "Content-Length": str(len(content)), **refusal.headers()}
+        if body.coming:
+            headers["Connection"] = "close"
         raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
         await answer.send({"type": "http.response.start", "status": refusal.status, "headers": raw})
-        await answer.send({"type": "http.response.body", "body": content})
+        # All of the answer first, its end only once the rest of the body is thrown away: a caller who listens knows at once.
+        coming = body.coming
+        await answer.send({"type": "http.response.body", "body": content, "more_body": coming})
+        answer.seconds = asyncio.get_running_loop().time() - started
+        if coming:
+            await body.drain()
+            await answer.send({"type": "http.response.body", "body": b""})
 
     def _refusal(self, error: Exception, request_id: str) -> Refusal:
         if isinstance(error, CMeltError):
@@ -132,11 +133,11 @@ class Guard:
 class _Answer:
     """What is sent, with the headers that every answer has."""
 
-    def __init__(self, send: Send, scope: Scope) -> None:
-        self._send = send
+    def __init__(self, send: Send, scope: Scope, model: str | None) -> None:
+        self._send, self._model = send, model
         self._is_page = route_of(scope["path"]) == "page"
         self.request_id = secrets.token_hex(4)
-        self.status = 0
+        self.status, self.seconds = 0, 0.0
         self.complete = self.unwanted = False
 
     async def send(self, message: Message) -> None:
@@ -144,10 +145,18 @@ class _Answer:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             headers = MutableHeaders(scope=message)
-            headers.update({**SECURITY_HEADERS, "X-Request-Id": self.request_id})
+            headers.update({**STANDING_HEADERS, "X-Request-Id": self.request_id})
+            if self._model is not None:
+                headers[MODEL_HEADER] = self._model
             headers.setdefault("Cache-Control", "no-cache" if self._is_page else "no-store")
         self.complete = message["type"] == "http.response.body" and not message.get("more_body", False)
         await self._send(message)
+
+
+def crowded(limits: Limits) -> Refusal:
+    """What one connection too many is told."""
+    reason = f"more than {limits.connections} connections are open"
+    return Refusal(UNAVAILABLE, "the service", reason, "ask again in a moment", 1)
 
 
 async def _watch(body: Body, answer: _Answer, work: asyncio.Task[None] | None) -> None:

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from cmelt.checkpoints.finding import find_model
 from cmelt.checkpoints.model_embedder import ModelEmbedder
-from cmelt.errors import StoreError
+from cmelt.errors import CheckpointError, StoreError
 from cmelt.evaluation.prompts import statements
 from cmelt.model.reduced_precision import Precision
 from cmelt.model.towers import Towers
+from cmelt.publishing import verify
 from cmelt.serving.engine import Described, describe, embedder_of, scored, vectors_of
 from cmelt.serving.http.examples import EXAMPLES, example_record
 from cmelt.serving.http.question import Question
@@ -52,13 +54,14 @@ class Sources:
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model and its belongings; `identity` is the SHA-256 of its weights."""
+    """A model and its belongings; `identity` is the SHA-256 of its weights, `threads` as `Sources` has it."""
 
     model: Towers
     processor: CMeltProcessor
     embedder: ModelEmbedder[Towers]
     identity: str
     index: SearchIndex | None
+    threads: int | None = None
 
     def described(self, question: Question) -> Described:
         """The question's classes as the text encoder sees them. Raises ConfigError."""
@@ -75,19 +78,26 @@ class Loaded:
 
 def load(sources: Sources, warm: Question) -> Loaded:
     """Everything loaded, and used once, so that the first caller waits no longer than others. Raises CMeltError."""
-    import torch
-
-    if sources.threads is not None:
-        torch.set_num_threads(sources.threads)
+    use_threads(sources.threads)
+    # All of it, parts that only training uses too: what is not as it was written is not served.
+    verify(find_model(sources.model), CheckpointError)
     model, processor, identity = load_identified(sources.model, device=sources.device, precision=sources.precision)
     embedder = embedder_of(model, processor)
-    loaded = Loaded(model, processor, embedder, identity, _opened(sources, identity))
+    loaded = Loaded(model, processor, embedder, identity, _opened(sources, identity), sources.threads)
     prepared = processor.record(example_record(next(iter(EXAMPLES))))
     vector = embed(loaded, prepared.ecg, np.zeros(len(prepared.ecg), np.int64), 1)
     if processor.aligned:
         scored(vector, loaded.described(warm), None)
     statements()
     return loaded
+
+
+def use_threads(count: int | None) -> None:
+    """So many threads of the processor's for what the calling thread computes; None for torch's own choice."""
+    import torch
+
+    if count is not None:
+        torch.set_num_threads(count)
 
 
 def embed(loaded: Loaded, ecg: NDArray[np.float32], owner: NDArray[np.int64], count: int) -> NDArray[np.float32]:

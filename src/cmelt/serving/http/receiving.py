@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from tempfile import SpooledTemporaryFile
+from typing import Any, BinaryIO, cast
 
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
@@ -14,7 +16,7 @@ from starlette.requests import Request
 from cmelt.records.record import Record
 from cmelt.serving.http import canonical
 from cmelt.serving.http.question import READING, Given, merged, read_options
-from cmelt.serving.http.refusal import TOO_LARGE, UNPROCESSABLE, UNSUPPORTED, Refusal
+from cmelt.serving.http.refusal import TOO_LARGE, UNPROCESSABLE, UNSUPPORTED, Refusal, no_room
 from cmelt.serving.http.signal_body import ECG_KEYS, parsed_body, record_of_body
 from cmelt.serving.http.uploads import Upload, read_uploaded
 
@@ -22,6 +24,7 @@ MULTIPART, JSON = "multipart/form-data", "application/json"
 _FIELDS = 64
 _LONGEST_FIELD = 256 << 10
 _FILE = "file"
+_IN_MEMORY = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -32,14 +35,14 @@ class Parcel:
         query: options of the address.
         form: options of a form's fields.
         uploads: files; or else
-        content: the body, of the media type `kind`.
+        content: the body, of the media type `kind`, from its beginning; None where there is none.
     """
 
     kind: str
     query: tuple[tuple[str, str], ...]
     form: tuple[tuple[str, str], ...] = ()
     uploads: tuple[Upload, ...] = ()
-    content: bytes = b""
+    content: BinaryIO | None = None
 
     def opened(self, known: Sequence[str]) -> tuple[Record, Given]:
         """The ECG, and the options by name, which have to be among `known`.
@@ -51,7 +54,7 @@ class Parcel:
             given = merged(self.query, _own_options(self._body), known)
             return record_of_body(self._body), given
         if self.kind == canonical.MEDIA_TYPE:
-            return canonical.record_in(self.content), merged(self.query, (), known)
+            return canonical.record_in(self._bytes), merged(self.query, (), known)
         given = merged(self.query, self.form, (*known, *READING))
         return read_uploaded(self.uploads, read_options(given)), given
 
@@ -63,7 +66,14 @@ class Parcel:
 
     @cached_property
     def _body(self) -> dict[str, Any]:
-        return parsed_body(self.content)
+        return parsed_body(self._bytes)
+
+    @cached_property
+    def _bytes(self) -> bytes:
+        if self.content is None:
+            return b""
+        with self.content as content:
+            return content.read()
 
     @property
     def has_ecg(self) -> bool:
@@ -84,11 +94,28 @@ async def received(request: Request, most_files: int, *, needs_ecg: bool = True)
     if kind == MULTIPART:
         return await _form(request, query, most_files, needs_ecg=needs_ecg)
     if kind in (JSON, canonical.MEDIA_TYPE):
-        return Parcel(kind, query, content=await request.body())
+        return Parcel(kind, query, content=await _spooled(request))
     if not kind and not needs_ecg:
         return Parcel(kind, query)
     reason = "the request has no Content-Type that is taken here"
     raise Refusal(UNSUPPORTED, "the body", reason, f"send {MULTIPART} with a part named file, {JSON}, or {canonical.MEDIA_TYPE}")
+
+
+async def _spooled(request: Request) -> BinaryIO:
+    """The body, in memory while small, else in a file without a name: one that is refused in the end costs no memory."""
+    content = SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 (whoever reads it closes it)
+    size = 0
+    try:
+        async for part in request.stream():
+            size += len(part)
+            if size > _IN_MEMORY:
+                await asyncio.to_thread(content.write, part)
+            else:
+                content.write(part)
+    except OSError as error:
+        raise no_room() from error
+    content.seek(0)
+    return cast("BinaryIO", content)
 
 
 async def _form(request: Request, query: tuple[tuple[str, str], ...], most_files: int, *, needs_ecg: bool) -> Parcel:
@@ -100,6 +127,8 @@ async def _form(request: Request, query: tuple[tuple[str, str], ...], most_files
             remedy = f"send at most {most_files} files, {_FIELDS} fields, and {_LONGEST_FIELD >> 10} KiB a field"
             raise Refusal(TOO_LARGE, "the form", "it has too many parts, or too long a field", remedy) from None
         raise Refusal(UNPROCESSABLE, "the form", "it is not multipart/form-data as RFC 7578 has it", "send it whole") from None
+    except OSError as error:
+        raise no_room() from error
     uploads, fields = [], []
     for name, value in form.multi_items():
         if not isinstance(value, UploadFile):

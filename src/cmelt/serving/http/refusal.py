@@ -9,8 +9,9 @@ from typing import Any
 
 from cmelt.errors import CMeltError, ConfigError, RecordError
 from cmelt.serving.http.wording import without_foreign_words
+from cmelt.serving.notice import NOTICE
 
-UNPROCESSABLE, UNSUPPORTED, TOO_LARGE, TOO_MANY, UNAVAILABLE = 422, 415, 413, 429, 503
+UNPROCESSABLE, UNSUPPORTED, TOO_LARGE, UNAVAILABLE = 422, 415, 413, 503
 
 #: How `cmelt.read_ecg` says that a file is of no known format, and that a header came alone.
 _NO_FORMAT = ("not an ECG format", "a zip archive")
@@ -36,7 +37,7 @@ class Refusal(CMeltError):
 
     def body(self) -> dict[str, Any]:
         """As JSON has it."""
-        return {"error": {"what": self.where, "reason": self.fault, "remedy": self.remedy}}
+        return {"error": {"what": self.where, "reason": self.fault, "remedy": self.remedy}, "notice": NOTICE}
 
     def headers(self) -> dict[str, str]:
         """What goes with it."""
@@ -58,6 +59,11 @@ def blamed_on(what: str) -> Iterator[None]:
     except Exception as error:
         reason = f"its reader failed ({type(error).__name__})"
         raise Refusal(UNPROCESSABLE, what, reason, "it is damaged or absurd: export it again") from error
+
+
+def no_room() -> Refusal:
+    """What to say where the disk does not take a body."""
+    return Refusal(UNAVAILABLE, "the body", "there is no room for it on disk", "ask again later", 10)
 
 
 def refusal_of_record(error: RecordError) -> Refusal:

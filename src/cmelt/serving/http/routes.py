@@ -11,6 +11,7 @@ from cmelt.evaluation.prompts import statements
 from cmelt.evaluation.tasks import bundled_tasks, load_task
 from cmelt.serving.http import canonical
 from cmelt.serving.http.answers import (
+    AliveAnswer,
     ClassifyAnswer,
     EmbedAnswer,
     ExampleName,
@@ -81,9 +82,9 @@ async def tasks(request: Request) -> TasksAnswer:
 
 
 @health.get("/healthz", tags=["health"])
-async def healthz() -> dict[str, bool]:
+async def healthz() -> AliveAnswer:
     """Whether the process lives."""
-    return {"alive": True}
+    return AliveAnswer(alive=True)
 
 
 @health.get("/readyz", response_model=ReadyAnswer, tags=["health"])

@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import logging
+import os
+import shutil
 import signal
 import socket
 import sys
+import threading
 import warnings
 from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
 
 import uvicorn
 from prometheus_client import disable_created_metrics
 
 from cmelt.errors import ConfigError
 from cmelt.serving.http.app import build_app
+from cmelt.serving.http.connection import protocol_for
 from cmelt.serving.http.loaded import Sources
 from cmelt.serving.http.private_folder import private_folder
 from cmelt.serving.http.service import Service
 from cmelt.serving.http.settings import ServiceSettings
 
 _BACKLOG = 256
-#: Connections at a time, idle ones too; beyond, the server says 503 without asking us.
-_CONNECTIONS = 512
+_SWITCH_SECONDS = 0.0005
+#: How long the rest of the process may take once requests had their `stop_seconds`.
+_AFTER_STOP = 5.0
 
 
 def serve(sources: Sources, settings: ServiceSettings, say: Callable[[str], None]) -> None:
@@ -33,11 +40,14 @@ def serve(sources: Sources, settings: ServiceSettings, say: Callable[[str], None
         ConfigError: the address cannot be had.
         CMeltError: the model or the index cannot be loaded.
     """
-    with _bound(settings) as listening, private_folder():
+    with _bound(settings) as listening, private_folder() as folder:
         _quiet()
+        # A thread that computes gives way to the one that answers after this long, not after Python's 5 ms: several times a
+        # request.
+        sys.setswitchinterval(_SWITCH_SECONDS)
         disable_created_metrics()  # a second series for each, which nobody reads
         service = Service(sources, settings)
-        server = uvicorn.Server(_configuration(service, lambda: _end(server)))
+        server = _Server(_configuration(service, lambda: _end(server)), folder, settings.limits.stop_seconds + _AFTER_STOP)
         # uvicorn raises the signal again when it is done; then it means nothing any more. SIGINT stays an interruption.
         signal.signal(signal.SIGTERM, lambda *_: None)
         say(f"serving {sources.name} at {address(listening)}")
@@ -53,6 +63,30 @@ def address(listening: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
+class _Server(uvicorn.Server):
+    """Ends some seconds after it is told to, whatever a thread still does.
+
+    A file that is read, or an explanation that is computed, cannot be interrupted; nobody waits for it any more by then.
+    """
+
+    def __init__(self, config: uvicorn.Config, folder: Path, seconds: float) -> None:
+        super().__init__(config)
+        self._folder, self._seconds = folder, seconds
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """A signal has come."""
+        if not self.should_exit:
+            last = threading.Timer(self._seconds, self._leave)
+            last.daemon = True
+            last.start()
+        super().handle_exit(sig, frame)
+
+    def _leave(self) -> None:
+        logging.getLogger("cmelt.serve").error("ended without waiting any longer for what is computed")
+        shutil.rmtree(self._folder, ignore_errors=True)
+        os._exit(1)
+
+
 def _end(server: uvicorn.Server) -> None:
     server.should_exit = True
 
@@ -60,14 +94,13 @@ def _end(server: uvicorn.Server) -> None:
 def _configuration(service: Service, failed: Callable[[], None]) -> uvicorn.Config:
     return uvicorn.Config(
         build_app(service, failed),
-        http="h11",
+        http=protocol_for(service.limits),
         ws="none",
         lifespan="on",
         log_config=None,
         access_log=False,  # it would tell addresses and queries
         server_header=False,
         proxy_headers=False,
-        limit_concurrency=_CONNECTIONS,
         timeout_keep_alive=5,
         timeout_graceful_shutdown=round(service.limits.stop_seconds),
     )

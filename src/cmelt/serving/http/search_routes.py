@@ -18,7 +18,6 @@ from cmelt.serving.http.receiving import Parcel, received
 from cmelt.serving.http.refusal import UNPROCESSABLE, Refusal, blamed_on
 from cmelt.serving.http.routes import service_of
 from cmelt.serving.http.service import Service, drawable
-from cmelt.serving.notice import NOTICE
 from cmelt.serving.search_index import SEXES
 
 SEARCHING = ("text", "k", "age", "sex", "label")
@@ -45,7 +44,6 @@ async def search(request: Request) -> SearchAnswer:
     wanted = await service.reading(lambda: wanted_by(parcel, service))
     hits = await service.worker.alone(lambda one: one.found(wanted.ecg, wanted.text, wanted.k, wanted.filters))
     return SearchAnswer(
-        notice=NOTICE,
         model=service.model,
         query=hits.query,
         among=hits.among,

@@ -17,8 +17,9 @@ from cmelt.records.leads import derive_limb_leads
 from cmelt.records.quality import quality_flags
 from cmelt.records.record import LEADS, Record, without_calibration
 from cmelt.serving.confidence import NO_ECG, UNLIKE, Confidence, judge
-from cmelt.serving.engine import Described, scored
+from cmelt.serving.engine import scored
 from cmelt.serving.http import answers, canonical, loaded
+from cmelt.serving.http.kept_prompts import KeptPrompts
 from cmelt.serving.http.loaded import Loaded, Sources
 from cmelt.serving.http.metrics import Metrics
 from cmelt.serving.http.question import ASKING, DEFAULT_TASK, Given, Question, question_of
@@ -26,12 +27,11 @@ from cmelt.serving.http.receiving import Parcel
 from cmelt.serving.http.refusal import TOO_LARGE, Refusal, blamed_on
 from cmelt.serving.http.settings import Limits, ServiceSettings
 from cmelt.serving.http.worker import Batching, Worker, not_ready
-from cmelt.serving.notice import NOTICE
 from cmelt.serving.processor import Prepared
 
 _Made = TypeVar("_Made")
-#: Questions whose prompts are kept as vectors.
-_QUESTIONS_KEPT = 64
+#: How long the batch in hand is waited for once nobody waits for its answers any more.
+_LAST_SECONDS = 3.0
 
 _log = logging.getLogger("cmelt.serve")
 
@@ -62,7 +62,7 @@ class Service:
         self.inside = 0
         self.metrics.watch(lambda: float(self.inside), lambda: self.worker.ready)
         self._readers = ThreadPoolExecutor(limits.readers, thread_name_prefix="cmelt-reader")
-        self._described: dict[Question, asyncio.Task[Described]] = {}
+        self._prompts = KeptPrompts(self.worker)
 
     @property
     def limits(self) -> Limits:
@@ -74,9 +74,14 @@ class Service:
         self.worker.start(failed)
 
     def stop(self) -> None:
-        """End both threads. What still waits is told so."""
+        """End all threads. What still waits is told so."""
         self._readers.shutdown(wait=False, cancel_futures=True)
-        self.worker.stop(self.limits.stop_seconds)
+        self.worker.stop(min(self.limits.stop_seconds, _LAST_SECONDS))
+
+    @property
+    def identity(self) -> str | None:
+        """The SHA-256 of the weights at work; None while they are being loaded."""
+        return None if self.worker.loaded is None else self.worker.loaded.identity
 
     @property
     def model(self) -> answers.ModelName:
@@ -110,7 +115,7 @@ class Service:
         """Scores of the ECG for the classes asked for."""
         ecg = await self.opened(parcel, ASKING)
         question = await self.reading(lambda: question_of(ecg.given))
-        described = await self._prompts(question)
+        described = await self._prompts.of(question)
         vector = await self.worker.embed(ecg.prepared.ecg)
         values, scoring = scored(vector[np.newaxis], described, question.scoring)
         facts = ecg.prepared.facts
@@ -118,7 +123,6 @@ class Service:
         names = list(described.task.classes)
         results = [result_of(names[column], column, values, sure) for column in np.argsort(-values[0], kind="stable").tolist()]
         return answers.ClassifyAnswer(
-            notice=NOTICE,
             model=self.model,
             scoring=scoring,
             results=results,
@@ -131,9 +135,7 @@ class Service:
         ecg = await self.opened(parcel, ())
         vector = await self.worker.embed(ecg.prepared.ecg)
         flags = list(ecg.prepared.facts.flags)
-        return answers.EmbedAnswer(
-            notice=NOTICE, model=self.model, embedding=vector.tolist(), flags=flags, facts=scored_facts(ecg)
-        )
+        return answers.EmbedAnswer(model=self.model, embedding=vector.tolist(), flags=flags, facts=scored_facts(ecg))
 
     async def canonical(self, parcel: Parcel) -> bytes:
         """The ECG as the page draws it, whatever is wrong with it."""
@@ -144,17 +146,6 @@ class Service:
                 return drawable(record)
 
         return await self.reading(convert)
-
-    async def _prompts(self, question: Question) -> Described:
-        """The question's classes for the model; the same question of many callers is read once."""
-        asked = Question(question.classes, None, question.only)
-        task = self._described.pop(asked, None)
-        if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
-            task = asyncio.create_task(self.worker.alone(lambda one: one.described(asked)))
-        self._described[asked] = task  # the last asked for comes last
-        while len(self._described) > _QUESTIONS_KEPT:
-            self._described.pop(next(iter(self._described)))
-        return await asyncio.shield(task)
 
     def refuse_length(self, record: Record) -> None:
         """Raise Refusal for a record of more windows than one request may have."""

@@ -9,6 +9,8 @@ from cmelt.errors import ConfigError
 
 DEFAULT_PORT = 8517
 SHORTEST_TOKEN = 16
+#: How long what still comes of a refused request is thrown away: many clients see an answer only once they have sent all.
+LINGER_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -19,9 +21,12 @@ class Limits:
         body_bytes: of one request's body.
         bodies: so many full bodies may be on their way at a time, in all requests together.
         files: parts of one upload.
-        receive_seconds: from the first byte of a request until its body is there.
+        receive_seconds: from the first byte of a request until its body is there, at most.
+        slow_seconds: in which a request's head has to come; and its body, unless that comes at `slow_bytes` a second.
+        slow_bytes: see `slow_seconds`.
         answer_seconds: from the first byte until the answer, waiting included.
         waiting: requests that are inside at a time; one more is told to come again.
+        connections: that are open at a time, idle ones too; one more is told to come again.
         windows: stretches of the model's length that one ECG may have.
         batch_windows: stretches that go through the model together.
         batch_seconds: how long the first of a batch waits for others.
@@ -33,8 +38,11 @@ class Limits:
     bodies: int = 8
     files: int = 8
     receive_seconds: float = 20.0
+    slow_seconds: float = 8.0
+    slow_bytes: int = 64 << 10
     answer_seconds: float = 60.0
     waiting: int = 64
+    connections: int = 512
     windows: int = 180
     batch_windows: int = 32
     batch_seconds: float = 0.005

@@ -19,19 +19,37 @@ from cmelt.serving.processor import record_of
 ECG_KEYS = ("signal", "leads", "rate", "unit")
 _EXAMPLE = '{"signal": [[0.01, 0.02, …], …], "leads": ["I", "II"], "rate": 500, "unit": "mV"}'
 _LONGEST_NAME = 64
+_MOST_BRACKETS, _MOST_QUOTES = 10_000, 20_000
+_NUMBERS = frozenset({float, int, type(None)})
 
 
 def parsed_body(content: bytes) -> dict[str, Any]:
     """The JSON object that `content` holds. Raises Refusal."""
+    # Each costs many times its length in memory; an ECG needs as many lists as it has leads.
+    if content.count(b"[") + content.count(b"{") > _MOST_BRACKETS or content.count(b'"') > _MOST_QUOTES:
+        raise _refused("is nested too deep, or has too many lists or texts")
     try:
-        body = json.loads(content, parse_constant=_no_number)
+        text = content.decode("utf-8")
+        body = json.loads(text, parse_constant=_no_number, object_pairs_hook=_object)
+        if "\\u" in text:
+            json.dumps(body, ensure_ascii=False).encode()  # half of a pair of escapes is no character
     except RecursionError as error:
         raise _refused("is nested too deep") from error
+    except UnicodeError as error:
+        raise _refused("is not UTF-8, or has half of a character") from error
     except ValueError as error:
         raise _refused("is not JSON") from error
     if not isinstance(body, dict):
         raise _refused("is not an object")
     return body
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object. Raises Refusal where a key stands twice: readers differ in which they take."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise _refused("has a key twice")
+    return found
 
 
 def record_of_body(body: dict[str, Any]) -> Record:
@@ -68,12 +86,14 @@ def _array(signal: Any) -> NDArray[np.float64]:
     array = np.empty((len(signal), columns))
     for place, row in enumerate(signal):
         # type by type: numpy would take "1.5" and true for numbers, too
-        if any(type(value) not in (float, int, type(None)) for value in row):
+        if not _NUMBERS.issuperset(map(type, row)):
             raise _refused("signal holds something that is no number")
         try:
             array[place] = row
         except (OverflowError, ValueError, TypeError) as error:
             raise _refused("signal holds a number that is too large") from error
+    if np.isinf(array).any():  # 1e999
+        raise _refused("signal holds a number that is too large")
     return array
 
 

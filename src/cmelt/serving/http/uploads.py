@@ -13,7 +13,7 @@ from typing import BinaryIO
 from cmelt.records.readers import ReadOptions, read_ecg
 from cmelt.records.record import Record
 from cmelt.serving.http import canonical
-from cmelt.serving.http.refusal import UNAVAILABLE, UNPROCESSABLE, Refusal, blamed_on
+from cmelt.serving.http.refusal import UNPROCESSABLE, Refusal, blamed_on, no_room
 
 #: A single file's name says nothing that its content does not; endings are kept for the reader of WFDB headers.
 _SINGLE = "ecg"
@@ -60,7 +60,7 @@ def _written(uploads: Sequence[Upload], folder: Path) -> list[Path]:
             with path.open("xb") as file:
                 shutil.copyfileobj(upload.content, file, _CHUNK)
     except OSError as error:
-        raise Refusal(UNAVAILABLE, "the upload", "there is no room for it on disk", "try again later", 10) from error
+        raise no_room() from error
     return paths
 
 

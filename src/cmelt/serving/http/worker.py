@@ -1,4 +1,4 @@
-"""One thread owns the model; what comes to it at about the same time goes through it together."""
+"""One thread has the model for what is quick; what comes to it at about the same time goes through it together."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -62,6 +62,7 @@ class Worker(Generic[Loaded]):
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._held: _Job | None = None
         self._thread = threading.Thread(target=self._run, name="cmelt-model", daemon=True)
+        self._beside = ThreadPoolExecutor(1, thread_name_prefix="cmelt-beside")
         self._stopping = False
         self.loaded: Loaded | None = None
         self.failure: BaseException | None = None
@@ -80,6 +81,7 @@ class Worker(Generic[Loaded]):
         """Take no more work, tell what waits that the service ends, and wait for the batch in hand."""
         self._stopping = True
         self._jobs.put(None)
+        self._beside.shutdown(wait=False, cancel_futures=True)
         if self._thread.is_alive():
             self._thread.join(seconds)
 
@@ -91,6 +93,12 @@ class Worker(Generic[Loaded]):
         """What `work` makes of the loaded model, between two batches."""
         answer: Answer = await self._done(_Job(alone=work))
         return answer
+
+    async def beside(self, work: Callable[[Loaded], Answer]) -> Answer:
+        """What `work`, which takes seconds, makes of the loaded model: one at a time, while batches go on."""
+        if self.loaded is None or not self.ready:
+            raise not_ready(stopping=self._stopping)
+        return await asyncio.get_running_loop().run_in_executor(self._beside, work, self.loaded)
 
     async def _done(self, job: _Job) -> Any:
         if not self.ready:
