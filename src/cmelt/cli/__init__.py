@@ -35,6 +35,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "index": ("cmelt.cli.index", "Make a store searchable by ECG and by text."),
     "search": ("cmelt.cli.search", "Find the ECGs most like an ECG, or like what a text says."),
     "serve": ("cmelt.cli.serve", "Answer over HTTP, with a page for people."),
+    "provenance": ("cmelt.cli.provenance", "Follow an answer back: weights, run, stores, source files."),
     "demo": ("cmelt.cli.demo", "The whole chain on simulated ECGs, in minutes."),
 }
 

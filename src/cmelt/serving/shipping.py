@@ -12,6 +12,7 @@ from cmelt.errors import CheckpointError
 from cmelt.evaluation.model_card import model_card
 from cmelt.evaluation.results import FORMAT
 from cmelt.publishing import MANIFEST, published, verify
+from cmelt.serving.provenance import RUN
 
 #: Parts that only training has a use for.
 _TRAINING_ONLY = ("word_head", "ecg_decoder", "view_head", "phrase_scale")
@@ -42,7 +43,7 @@ def ship(run: str | Path, target: Path, *, reproduce: str) -> Path:
     matched = model.config.objectives is None or "etm" in model.config.objective_settings.weights
     idle = _TRAINING_ONLY if matched else (*_TRAINING_ONLY, "fusion", "match_head")
     kept: dict[str, Any] = {
-        key: manifest[key] for key in ("recipe", "seed", "step", "store", "sources", "training") if key in manifest
+        key: manifest[key] for key in ("recipe", "seed", "step", "store", "sources", "training", RUN) if key in manifest
     }
     details: dict[str, Any] = {
         **kept,

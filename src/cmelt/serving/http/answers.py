@@ -59,6 +59,8 @@ class ClassResult(_Answer):
     low: float | None = Field(None, description="Of the probability's 95 % interval.")
     high: float | None = None
     cannot_tell: str | None = Field(None, description="Why there is no probability for this ECG.")
+    taken_as: str | None = Field(None, description="Of a typed line: the bundled statement that it was taken as.")
+    told: str | None = Field(None, description="Of a typed line: how it was taken, in words, which is to be shown.")
 
 
 class ClassifyAnswer(_Whole):
@@ -102,6 +104,7 @@ class SearchAnswer(_Whole):
 
     model: ModelName
     query: str = Field(description="ecg or text.")
+    store: str = Field(description="SHA-256 of the store that is searched.")
     among: int = Field(description="How many records the filters let through.")
     hits: list[Hit]
 

@@ -36,9 +36,11 @@ _READING: dict[str, Any] = {
 _ASKING: dict[str, Any] = {
     "prompts": {
         **_TEXT,
-        "description": 'What to look for: one finding a line, or JSON {"class": ["prompt", …]}.',
+        "description": 'What to look for: one finding a line, or JSON {"class": ["prompt", …]}. A line that names a bundled '
+        "statement is taken as that; in quotes it means its words alone.",
         "example": "atrial fibrillation\nleft bundle branch block",
     },
+    "as_typed": {"type": "boolean", "default": False, "description": "Take no line of `prompts` for a bundled statement."},
     "classes": {**_TEXT, "description": "Bundled statements, or classes of `task`.", "example": "atrial-fibrillation,normal-ecg"},
     "task": {**_TEXT, "description": "A bundled task.", "default": DEFAULT_TASK},
     "scoring": {**_TEXT, "enum": ["contrast", "pairs", "similarity"], "description": "The task's own by default."},

@@ -16,11 +16,12 @@ from cmelt.evaluation.tasks.loading import Scoring
 from cmelt.records.readers import ReadOptions
 from cmelt.serving.classes import task_of
 from cmelt.serving.http.refusal import UNPROCESSABLE, Refusal
+from cmelt.serving.typed_lines import typed_lines
 
 MOST_CLASSES, MOST_PROMPTS, LONGEST_PROMPT = 100, 400, 500
 #: What a file may leave unsaid; in JSON these are keys of the ECG itself.
 READING = ("rate", "unit", "leads")
-ASKING = ("prompts", "classes", "task", "scoring")
+ASKING = ("prompts", "as_typed", "classes", "task", "scoring")
 DEFAULT_TASK = "ptbxl-super"
 
 #: Option → its values as they came: texts of a query or a form, anything of JSON.
@@ -28,16 +29,27 @@ Given = Mapping[str, Sequence[Any]]
 
 
 @dataclass(frozen=True)
+class Lines:
+    """Lines that somebody typed, each a class; `as_typed`: none of them is to be taken for a bundled statement."""
+
+    lines: tuple[str, ...]
+    as_typed: bool = False
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+
+@dataclass(frozen=True)
 class Question:
     """What an ECG is scored for.
 
     Attributes:
-        classes: a bundled task's name, names of bundled statements, or prompts by class; hashable.
+        classes: a bundled task's name, names of bundled statements, typed lines, or prompts by class; hashable.
         scoring: None for the task's own.
         only: of a task, these classes alone; () for all.
     """
 
-    classes: str | tuple[str, ...] | tuple[tuple[str, tuple[str, ...]], ...]
+    classes: str | tuple[str, ...] | Lines | tuple[tuple[str, tuple[str, ...]], ...]
     scoring: Scoring | None = None
     only: tuple[str, ...] = ()
 
@@ -46,6 +58,8 @@ class Question:
         if isinstance(self.classes, str):
             whole = load_task(self.classes)
             return replace(whole, classes={name: whole.classes[name] for name in self.only}) if self.only else whole
+        if isinstance(self.classes, Lines):
+            return typed_lines(self.classes.lines, as_typed=self.classes.as_typed)
         if isinstance(self.classes[0], str):
             return task_of([str(name) for name in self.classes])
         return task_of({str(one[0]): list(one[1]) for one in self.classes})
@@ -85,8 +99,9 @@ def question_of(given: Given, default: str = DEFAULT_TASK) -> Question:
     if scoring is not None and scoring not in get_args(Scoring):
         raise _refused("scoring is none that is known", f"known: {', '.join(get_args(Scoring))}")
     chosen: Scoring | None = scoring  # type: ignore[assignment]
+    as_typed = _is_true(given, "as_typed")
     if "prompts" in given:
-        return Question(_prompts(given["prompts"]), chosen)
+        return Question(_prompts(given["prompts"], as_typed), chosen)
     if "classes" in given and "task" not in given:
         return Question(_statements(given["classes"]), chosen)
     task = text_of(given, "task") or default
@@ -126,14 +141,15 @@ def _chosen(values: Sequence[Any], named: Callable[[str], str | None], known: Se
     return tuple(found)
 
 
-def _prompts(values: Sequence[Any]) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """Classes with their prompts: a line each, or JSON {"class": ["prompt", …]} or ["prompt", …]."""
+def _prompts(values: Sequence[Any], as_typed: bool) -> Lines | tuple[tuple[str, tuple[str, ...]], ...]:
+    """Lines, a class each, as text or JSON ["line", …]; or classes with their prompts, JSON {"class": ["prompt", …]}."""
     if len(values) == 1 and isinstance(values[0], str) and values[0].lstrip().startswith("{"):
         try:
             values = [json.loads(values[0])]
         except (ValueError, RecursionError):
             raise _refused("prompts begins like JSON and is none", "send one finding a line, or JSON") from None
-    if len(values) == 1 and isinstance(values[0], dict):
+    named = len(values) == 1 and isinstance(values[0], dict)
+    if named:
         classes = {name: tuple(texts_of([texts], "a class of prompts", "\n")) for name, texts in values[0].items()}
     else:
         classes = {text: (text,) for text in texts_of(values, "prompts", "\n")}
@@ -145,7 +161,7 @@ def _prompts(values: Sequence[Any]) -> tuple[tuple[str, tuple[str, ...]], ...]:
         raise _refused(f"a prompt is longer than {LONGEST_PROMPT} characters", "say one finding in a few words")
     if any(len(set(texts)) < len(texts) for texts in classes.values()):
         raise _refused("a class of prompts has the same text twice", "give each once")
-    return tuple(classes.items())
+    return tuple(classes.items()) if named else Lines(tuple(classes), as_typed)
 
 
 def texts_of(values: Sequence[Any], name: str, separator: str) -> list[str]:
@@ -167,6 +183,14 @@ def text_of(given: Given, name: str) -> str | None:
     if len(values) > 1 or not isinstance(values[0], str | int | float):
         raise _refused(f"{name} is given more than once, or is no text", "give it once")
     return str(values[0]).strip() or None
+
+
+def _is_true(given: Given, name: str) -> bool:
+    """Whether an option that is true or false is true; not given, it is false."""
+    value = (text_of(given, name) or "false").lower()
+    if value not in ("true", "false", "1", "0"):
+        raise _refused(f"{name} is neither true nor false", "send true or false")
+    return value in ("true", "1")
 
 
 def number_in(text: str, name: str, lowest: float, highest: float) -> float:

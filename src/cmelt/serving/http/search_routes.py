@@ -43,9 +43,11 @@ async def search(request: Request) -> SearchAnswer:
     parcel = await received(request, service.limits.files, needs_ecg=False)
     wanted = await service.reading(lambda: wanted_by(parcel, service))
     hits = await service.worker.alone(lambda one: one.found(wanted.ecg, wanted.text, wanted.k, wanted.filters))
+    index = service.loaded.index
     return SearchAnswer(
         model=service.model,
         query=hits.query,
+        store="" if index is None else index.facts.store,
         among=hits.among,
         hits=[Hit.model_validate({**vars(hit), "ecg": f"v1/index/{hit.row}"}) for hit in hits],
     )

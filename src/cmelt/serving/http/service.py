@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from cmelt.records.leads import derive_limb_leads
 from cmelt.records.quality import quality_flags
 from cmelt.records.record import LEADS, Record, without_calibration
+from cmelt.records.units import measured
 from cmelt.serving.confidence import NO_ECG, UNLIKE, Confidence, judge
 from cmelt.serving.engine import scored
 from cmelt.serving.http import answers, canonical, loaded
@@ -28,6 +29,7 @@ from cmelt.serving.http.refusal import TOO_LARGE, Refusal, blamed_on
 from cmelt.serving.http.settings import Limits, ServiceSettings
 from cmelt.serving.http.worker import Batching, Worker, not_ready
 from cmelt.serving.processor import Prepared
+from cmelt.serving.typed_lines import taken_as, told_line
 
 _Made = TypeVar("_Made")
 #: How long the batch in hand is waited for once nobody waits for its answers any more.
@@ -121,7 +123,9 @@ class Service:
         facts = ecg.prepared.facts
         sure = judge(self.loaded.processor.calibration, described.task, scoring, vector[np.newaxis], values, [facts])
         names = list(described.task.classes)
-        results = [result_of(names[column], column, values, sure) for column in np.argsort(-values[0], kind="stable").tolist()]
+        order = np.argsort(-values[0], kind="stable").tolist()
+        taken = taken_as(described.task)
+        results = [result_of(names[column], column, values, sure, taken) for column in order]
         return answers.ClassifyAnswer(
             model=self.model,
             scoring=scoring,
@@ -156,9 +160,13 @@ class Service:
             raise Refusal(TOO_LARGE, "the ECG", f"it lasts longer than {longest} s", "send a part of it")
 
 
-def result_of(name: str, column: int, scores: NDArray[np.float32], sure: Confidence) -> answers.ClassResult:
-    """One class of the first record of `scores` [n, C], with what can be said of it."""
+def result_of(
+    name: str, column: int, scores: NDArray[np.float32], sure: Confidence, taken: Mapping[str, str | None] | None = None
+) -> answers.ClassResult:
+    """One class of the first record of `scores` [n, C], with what can be said of it; `taken`: as `taken_as` has it."""
     told = {"class": name, "score": float(scores[0, column]), "cannot_tell": sure.cannot_tell[0]}
+    if taken is not None and name in taken:
+        told |= {"taken_as": taken[name], "told": told_line(name, taken[name])}
     if sure.probabilities is not None and sure.low is not None and sure.high is not None:
         three = zip(("probability", "low", "high"), (sure.probabilities, sure.low, sure.high), strict=True)
         told |= {key: answers.plain(float(values[0, column])) for key, values in three}
@@ -168,6 +176,7 @@ def result_of(name: str, column: int, scores: NDArray[np.float32], sure: Confide
 def drawable(record: Record) -> bytes:
     """`record` in the canonical form, with the leads that two others imply."""
     record = without_calibration(record)
+    record = replace(record, signal=measured(record.signal))
     whole, derived = derive_limb_leads(record)
     flags = (*quality_flags(record), *(f"derived:{lead}" for lead in derived))
     flags = tuple(flag for flag in dict.fromkeys(flags) if not flag.startswith("missing:") or flag[8:] not in derived)
