@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from cmelt.errors import RecordError
-from cmelt.records.units import refuse_impossible_amplitude, units_per_millivolt
+from cmelt.records.record import LEADS, Record
+from cmelt.records.standard import standardise
+from cmelt.records.units import LARGEST_MV, measured, refuse_impossible_amplitude, units_per_millivolt
 from ecg_files import heart
 
 
@@ -41,3 +43,20 @@ def test_electrode_offsets_and_one_broken_lead_are_not_microvolts():
 
 def test_a_giant_but_possible_ecg_passes():
     refuse_impossible_amplitude(heart() * (12 / np.ptp(heart(), axis=1).max()), "file")
+
+
+@pytest.mark.parametrize("absurd", [1e30, -1e30, 3e38, np.inf, LARGEST_MV * 2])
+def test_a_number_that_no_electrode_makes_is_a_gap_and_not_the_scale_of_the_record(absurd):
+    signal = heart().astype(np.float32)
+    signal[7, 300:303] = absurd
+    standard = standardise(Record(signal, 100.0, LEADS), 100.0)
+    assert "interpolated:V2" in standard.flags and np.isfinite(standard.signal).all()
+    whole = standardise(Record(heart().astype(np.float32), 100.0, LEADS), 100.0).signal
+    np.testing.assert_allclose(np.delete(standard.signal, 7, axis=0), np.delete(whole, 7, axis=0), atol=1e-6)
+    assert np.abs(standard.signal[7]).max() < 10
+
+
+def test_what_an_electrode_can_make_is_left_as_it_is():
+    signal = heart().astype(np.float32) + np.float32(300)
+    signal[3, 5] = np.nan
+    assert measured(signal) is signal

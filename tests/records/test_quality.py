@@ -30,6 +30,27 @@ def test_each_fault_is_flagged_with_its_lead():
     assert flags[4:] == ("poor-quality",)  # people call a record so with a lead that carries nothing
 
 
+def test_a_lead_that_stands_at_one_value_for_a_second_has_a_dropout():
+    whole = simulate(3, [], rate=250)
+    signal = whole.signal.copy()
+    signal[7, 1000:1255] = 0
+    signal[8, 1000:1200] = 0  # 0.8 s
+    assert quality_flags(replace(whole, signal=signal)) == ("dropout:V2",)
+    signal = whole.signal.copy()
+    signal[:, 1250:] = 0  # as where the second half of a file was filled up
+    assert {f"dropout:{lead}" for lead in LEADS} <= set(quality_flags(replace(whole, signal=signal)))
+
+
+def test_a_sample_that_no_heart_reaches_is_a_jump_and_a_tall_r_wave_is_none():
+    whole = simulate(3, [], rate=500)
+    for far in (11.0, -1e7, np.float32(3e38)):
+        signal = whole.signal.copy()
+        signal[9, 2000] += far
+        assert "jump:V4" in quality_flags(replace(whole, signal=signal))
+    tall = whole.signal * np.float32(6 / np.ptp(whole.signal, axis=1).max())
+    assert not any(flag.startswith("jump") for flag in quality_flags(replace(whole, signal=tall)))
+
+
 def test_a_swapped_pair_is_flagged():
     names = list(LEADS)
     names[1], names[4] = names[4], names[1]

@@ -7,6 +7,8 @@ _WORDS = {
     "nan": "{} has gaps",
     "flat": "{} is flat",
     "clipped": "{} is clipped",
+    "dropout": "{} has a second or more without any signal",
+    "jump": "{} has jumps that no heart makes",
     "missing": "{} is not recorded",
     "partly-missing": "{} is missing in part",
     "derived": "{} is computed from other leads",
@@ -32,7 +34,7 @@ _PLURAL = {" is ": " are ", " has ": " have ", " looks ": " look "}
 
 #: What can make an answer about an ECG wrong however good the model is: names, order, unit, rate or length of what it was given.
 DOUBTFUL = ("limb-swapped", "limb-inverted", "limb-inconsistent", "arms-reversed", "electrodes-exchanged", "duplicated",
-            "unit-suspect", "rate-suspect", "poor-quality", "short")  # fmt: skip
+            "dropout", "unit-suspect", "rate-suspect", "poor-quality", "short")  # fmt: skip
 
 
 def in_words(flag: str) -> str:

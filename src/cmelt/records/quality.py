@@ -17,7 +17,7 @@ from cmelt.records.mains import mains_line
 from cmelt.records.noise import NOISY_ABOVE, POOR_ABOVE, lead_noise, record_noise
 from cmelt.records.record import LEADS, Record, Signal, without_calibration
 from cmelt.records.reversal import NEEDED, exchanged_electrodes
-from cmelt.records.screens import Ranges, may_be_clipped, surely_consistent, surely_moving
+from cmelt.records.screens import Ranges, may_be_clipped, may_stand_still, surely_consistent, surely_moving
 from cmelt.records.stated_rate import suspected_rate
 from cmelt.records.stated_unit import suspected_unit
 
@@ -32,6 +32,12 @@ RAIL_MV = 1.0
 #: Filters hold the first and last value of a record; a rail that is met there is met steeply: by this share of its height
 #: within RAIL_SECONDS.
 RAIL_JUMP = 0.25
+#: A lead that stands at one value for so long carries nothing there, s; no real record at hand (2,679) does for half as long
+#: unless an electrode is off.
+DROPOUT_SECONDS = 1.0
+_DROPOUT_SAMPLES = 8
+#: From one sample to the next no heart goes so far, mV: the steepest of 2,015 PTB-XL records makes 4.7.
+JUMP_MV = 10.0
 #: Shorter records are flagged, s; fingerprints need as much.
 SHORT_SECONDS = 5.0
 #: Below these, beats and noise are not judged (s, Hz).
@@ -78,6 +84,26 @@ def _is_rail(row: NDArray[np.float32], plateau: tuple[int, int], within: int, ju
     return max(before, after) >= jump
 
 
+def has_dropout(row: NDArray[np.float32], rate: float) -> bool:
+    """Whether `row` [samples] stands at one value for `DROPOUT_SECONDS`, as it does where a file was filled up."""
+    changes = np.flatnonzero(row[1:] != row[:-1])  # NaN differs from itself: gaps are no dropouts
+    ends = np.concatenate([[-1], changes, [row.size - 1]])
+    return bool(np.diff(ends).max() >= _shortest_dropout(rate))
+
+
+def _shortest_dropout(rate: float) -> int:
+    """How many samples a dropout has at least."""
+    return max(round(DROPOUT_SECONDS * rate), _DROPOUT_SAMPLES)
+
+
+def has_jump(row: NDArray[np.float32]) -> bool:
+    """Whether two neighbouring samples of `row` [samples] are farther apart than `JUMP_MV`; what is not finite is ignored."""
+    finite = np.isfinite(row)
+    with np.errstate(over="ignore", invalid="ignore"):
+        far = np.abs(row[1:] - row[:-1]) > JUMP_MV
+    return bool((far & finite[1:] & finite[:-1]).any())
+
+
 def longest_gap(row: NDArray[np.float32]) -> int:
     """The longest run of NaN in `row` [samples], in samples."""
     return max((stop - start for start, stop in _runs(~np.isfinite(row))), default=0)
@@ -92,10 +118,10 @@ def _runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
 def quality_flags(record: Record) -> tuple[str, ...]:
     """What is wrong with `record`, or worth knowing before it is used (docs/quality.md); empty for a good record.
 
-    Of leads: "nan:V3", "flat:II", "clipped:V1", "missing:aVR", "derived:III", "noisy:V2". Of leads together: "duplicated:V1/V2",
-    "limb-swapped:I/II", "limb-inverted:III", "limb-inconsistent", "arms-reversed", "electrodes-exchanged:right-arm/leg". Of
-    the record: "short", "poor-quality", "mains:50", "mains:60". Of what the file says: "unit-suspect", "rate-suspect:×2" (the
-    stated rate seems twice the true one), "rate-suspect:÷2".
+    Of leads: "nan:V3", "flat:II", "clipped:V1", "dropout:V5", "jump:V6", "missing:aVR", "derived:III", "noisy:V2". Of leads
+    together: "duplicated:V1/V2", "limb-swapped:I/II", "limb-inverted:III", "limb-inconsistent", "arms-reversed",
+    "electrodes-exchanged:right-arm/leg". Of the record: "short", "poor-quality", "mains:50", "mains:60". Of what the file
+    says: "unit-suspect", "rate-suspect:×2" (the stated rate seems twice the true one), "rate-suspect:÷2".
     """
     record = without_calibration(record)
     if not record.signal.flags.c_contiguous:  # read sample by sample; leads are looked at one by one
@@ -119,7 +145,9 @@ def _lead_flags(record: Record, ranges: Ranges) -> tuple[list[str], set[str]]:
     finite = np.logical_and.reduce(np.isfinite(ranges))
     moving = surely_moving(record.signal, FLAT_MV, SPIKE_SHARE)
     held = may_be_clipped(record.signal, ranges, _shortest_rail(record.rate), RAIL_MV)
-    if finite.all() and moving.all() and not held.any():
+    still = may_stand_still(record.signal, _shortest_dropout(record.rate))
+    wide = ~(ranges[1] - ranges[0] <= JUMP_MV)  # so that what is not finite is looked at
+    if finite.all() and moving.all() and not (held | still | wide).any():
         return [], set()
     flags: list[str] = []
     flat: set[str] = set()
@@ -131,6 +159,10 @@ def _lead_flags(record: Record, ranges: Ranges) -> tuple[list[str], set[str]]:
             flat.add(lead)
         elif (held[row] or not finite[row]) and is_clipped(record.signal[row], record.rate):
             flags.append(f"clipped:{lead}")
+        elif still[row] and has_dropout(record.signal[row], record.rate):
+            flags.append(f"dropout:{lead}")
+        if wide[row] and has_jump(record.signal[row]):
+            flags.append(f"jump:{lead}")
     return flags, flat
 
 

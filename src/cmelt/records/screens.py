@@ -1,7 +1,7 @@
 """Quick looks that settle the common, faultless case for certain; what they leave open the slow way decides.
 
 Each stands beside its slow truth in `quality.py` or `leads.py`: `surely_moving` — `is_flat`, `may_be_clipped` — `is_clipped`,
-`surely_consistent` — `check_limb_leads`.
+`may_stand_still` — `has_dropout`, `surely_consistent` — `check_limb_leads`.
 """
 
 from __future__ import annotations
@@ -50,6 +50,13 @@ def may_be_clipped(signal: Signal, ranges: Ranges, shortest: int, height: float)
         lead = signal[row]
         met[row] = max(np.count_nonzero(lead == lowest[row]), np.count_nonzero(lead == highest[row])) >= shortest
     return np.asarray(met)
+
+
+def may_stand_still(signal: Signal, shortest: int) -> NDArray[np.bool_]:
+    """Leads [leads] that may hold one value for `shortest` samples: so long a stretch is met by three of every quarter of it."""
+    some = signal[:, :: shortest // 4]
+    same = some[:, 1:] == some[:, :-1]
+    return np.asarray(np.logical_or.reduce(same[:, 1:] & same[:, :-1], axis=1))
 
 
 def surely_consistent(signal: Signal, leads: tuple[str, ...]) -> bool:

@@ -15,7 +15,7 @@ from cmelt.records.leads import derive_limb_leads
 from cmelt.records.quality import is_flat, longest_gap, quality_flags
 from cmelt.records.record import LEADS, Record, Signal, without_calibration
 from cmelt.records.resample import resample
-from cmelt.records.units import refuse_impossible_amplitude
+from cmelt.records.units import measured, refuse_impossible_amplitude
 
 Crop = Literal["first", "centre"]
 
@@ -54,6 +54,7 @@ def standardise(record: Record, rate: float, seconds: float = 10.0, *, crop: Cro
     where = record.origin or record.identifier or "record"
     record = without_calibration(record)
     refuse_impossible_amplitude(record.signal, where)
+    record = replace(record, signal=measured(record.signal))
     flags = list(quality_flags(record))
     whole, derived = derive_limb_leads(_without_empty_leads(record))
     flags += [f"derived:{lead}" for lead in derived]
@@ -75,18 +76,18 @@ def _in_canonical_order(whole: Record, derived: Sequence[str], flags: Sequence[s
 
     The record's own array comes back where nothing is to be changed.
     """
-    measured: NDArray[np.bool_] = np.asarray(np.isfinite(whole.signal).all(axis=1))
+    complete: NDArray[np.bool_] = np.asarray(np.isfinite(whole.signal).all(axis=1))
     # The flags of recorded leads know which are flat already.
     flat = [is_flat(whole.signal[row]) if lead in derived else f"flat:{lead}" in flags for row, lead in enumerate(whole.leads)]
-    if whole.leads == LEADS and measured.all() and not any(flat):
+    if whole.leads == LEADS and complete.all() and not any(flat):
         return whole.signal, [], []
     signal = np.zeros((len(LEADS), whole.signal.shape[1]), dtype=np.float32)
     missing, bridged = [], []
     for position, lead in enumerate(LEADS):
         row = whole.leads.index(lead) if lead in whole.leads else None
-        if row is None or flat[row] or (not measured[row] and _too_gappy(whole.signal[row], whole.rate)):
+        if row is None or flat[row] or (not complete[row] and _too_gappy(whole.signal[row], whole.rate)):
             missing.append(lead)
-        elif measured[row]:
+        elif complete[row]:
             signal[position] = whole.signal[row]
         else:
             signal[position] = _interpolated(whole.signal[row])

@@ -14,6 +14,8 @@ _PER_MILLIVOLT = {"v": 1e-3, "mv": 1.0, "uv": 1e3, "µv": 1e3, "μv": 1e3, "nv":
 #: Beyond this a surface ECG cannot go: an R wave reaches 5 mV, wander 10 mV; microvolts taken for millivolts give
 #: hundreds to thousands. (mV, between the 1st and the 99th percentile of the median lead.)
 LARGEST_SPAN_MV = 50.0
+#: Beyond this nothing was measured: electrodes make hundreds of mV, and amplifiers end there.
+LARGEST_MV = 1000.0
 
 
 def units_per_millivolt(units: str, where: str) -> float:
@@ -50,6 +52,17 @@ def refuse_impossible_amplitude(signal: Signal, where: str) -> None:
             f"leads span {float(np.median(live)):.0f} mV, which no heart does: these can only be microvolts read as millivolts",
             "correct the unit or the gain that the file states (1000 steps per mV where it says 1)",
         )
+
+
+def measured(signal: Signal) -> Signal:
+    """`signal` [leads, samples] mV with NaN where a number lies beyond `LARGEST_MV`, infinite ones too; itself where none does.
+
+    A single sample of 1e30 mV would otherwise make the scale of its whole record.
+    """
+    lowest, highest = np.fmin.reduce(signal, axis=None), np.fmax.reduce(signal, axis=None)
+    if not (lowest < -LARGEST_MV or highest > LARGEST_MV):
+        return signal
+    return np.where(np.abs(signal) > LARGEST_MV, np.float32(np.nan), signal)
 
 
 def is_voltage(units: str) -> bool:

@@ -68,6 +68,8 @@ const OF_LEADS = {
   flat: ["flat: nothing on this lead", true],
   clipped: ["clipped at the amplifier's limit", true],
   nan: ["has gaps that were not measured", false],
+  dropout: ["carries nothing for a second or more", true],
+  jump: ["has jumps that no heart makes", false],
   noisy: ["noisy", false],
   derived: ["computed from other leads, not measured", false],
   interpolated: ["has short gaps that are bridged", false],
