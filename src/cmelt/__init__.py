@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from cmelt.serving.search import search as search
     from cmelt.serving.search_index import open_index as open_index
     from cmelt.serving.sklearn import CMeltEmbedder as CMeltEmbedder
+    from cmelt.serving.typed_lines import typed_lines as typed_lines
 
 __version__ = "0.1.0"
 
@@ -52,6 +53,7 @@ _PUBLIC = {
     "read_ecg": "cmelt.records.readers",
     "record_of": "cmelt.serving.processor",
     "search": "cmelt.serving.search",
+    "typed_lines": "cmelt.serving.typed_lines",
 }
 
 __all__ = [
@@ -77,6 +79,7 @@ __all__ = [
     "read_ecg",
     "record_of",
     "search",
+    "typed_lines",
 ]
 
 

@@ -62,6 +62,8 @@ def test_csv_is_a_table_that_others_read(model_folder, ecgs, expected, tmp_path)
     assert done.returncode == 0 and NOTICE in done.stderr
     rows = list(csv.reader(io.StringIO(done.stdout)))
     assert rows[0] == ["record", 'atrial fibrillation, "fast"', "left bundle branch block.", "flags"]
+    assert "“left bundle branch block.”: taken as the statement left-bundle-branch-block" in done.stderr
+    assert [float(row[2]) for row in rows[1:]] == pytest.approx(expected.values[:, 1].tolist(), abs=1e-5)
     assert [len(row) for row in rows] == [4, 4, 4] and all(-2 < float(row[1]) < 2 for row in rows[1:])
 
 

@@ -32,6 +32,7 @@ def test_json_goes_to_stdout_alone(given):
     done = cmelt("explain", ecg, "--prompt", "delta wave", "--model", model, "--method", "occlusion", "--json")
     told = json.loads(done.stdout)
     assert (told["what"], told["method"], told["notice"]) == ("delta wave", "occlusion", NOTICE)
+    assert any("scored as typed" in note for note in told["notes"]) and "scored as typed" in done.stderr
     assert len(told["values"]) == len(told["leads"]) == 12
 
 

@@ -36,6 +36,7 @@ TOKEN = "a-token-of-the-stand-in"
 
 #: The known ECG: a spike every 0.8 s (75 a minute), 1.5 mV high in II, half in other leads.
 PERIOD, FIRST, HEIGHT = 0.8, 0.4, 1.5
+AF = "atrial-fibrillation"
 #: Where the stand-in's evidence lies: for it in V1, half as much against it in II (s).
 FOR_AT, AGAINST_AT = (3.2, 3.4), (5.0, 5.2)
 
@@ -96,7 +97,10 @@ class StandIn:
 
 
 def classified(query: dict[str, list[str]], body: bytes) -> dict[str, Any]:
-    """Falling scores; a probability for the first class, none for the second, "cannot tell" for the third."""
+    """Falling scores; a probability for the first class, none for the second, "cannot tell" for the third.
+
+    The first of several lines that were typed is taken for a statement, whatever it says.
+    """
     if "task" in query and "classes" not in query:
         names = ["NORM", "MI", "STTC", "CD", "HYP"]
     else:
@@ -106,6 +110,10 @@ def classified(query: dict[str, list[str]], body: bytes) -> dict[str, Any]:
         {"class": name, "score": high - 0.1 * place, "probability": None, "low": None, "high": None, "cannot_tell": None}
         for place, name in enumerate(names)
     ]
+    if "prompts" in query:
+        for result in results:
+            result |= {"taken_as": None, "told": "scored as typed, no probability"}
+        results[0] |= {"taken_as": AF, "told": f"taken as the statement {AF}"}
     if results:
         results[0] |= {"probability": 0.734, "low": 0.61, "high": 0.82}
     if len(results) > 2:

@@ -157,12 +157,11 @@ def test_a_probability_is_said_with_its_interval_or_why_there_is_none(tools: Too
     assert said == ["73 % (61–82 %)", "not calibrated", "cannot tell: unlike the training data"]
 
 
-def test_questions_become_findings(tools: Tools) -> None:
-    lines = (
-        "Is there atrial fibrillation?\n\n  ST elevation \nany sign of a left bundle branch block?\nST elevation\r\nno ischaemia"
-    )
+def test_lines_are_findings_as_typed_each_once(tools: Tools) -> None:
+    lines = "Is there atrial fibrillation?\n\n  ST elevation \nany sign of a left bundle branch block?\nST elevation\r\n?\nno MI"
     found = tools("tools.findingsOf(given)", lines)
-    assert found == ["atrial fibrillation", "ST elevation", "left bundle branch block", "no ischaemia"]
+    asked = "any sign of a left bundle branch block?"
+    assert found == ["Is there atrial fibrillation?", "ST elevation", asked, "no MI"]
 
 
 def test_filters_of_a_search_are_ranges(tools: Tools) -> None:

@@ -80,8 +80,8 @@ def test_a_record_of_two_files_is_drawn_as_it_was_measured_and_scored_as_in_pyth
     rows = page.locator("#score-table tbody tr").all()
     shown = {row.locator("th").inner_text(): float(row.locator("td").first.inner_text().replace("−", "-")) for row in rows}
     model, processor = cmelt.load("small")
-    prompts = {"atrial fibrillation": ["atrial fibrillation"], "normal ECG": ["normal ECG"]}
-    expected = cmelt.classify(model, processor, record, prompts).of(0)
+    lines = cmelt.typed_lines(["is there atrial fibrillation?", "normal ECG"])
+    expected = cmelt.classify(model, processor, record, lines).of(0)
     assert shown == {name: pytest.approx(value, abs=2e-3) for name, value in expected.items()}
 
 

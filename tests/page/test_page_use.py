@@ -247,9 +247,11 @@ def test_a_hostile_record_is_text_and_nothing_else(page: Page) -> None:
 def test_scores_are_sorted_with_probability_interval_and_notice(page: Page, stand_in: StandIn) -> None:
     show_example(page, "known")
     score(page, "is there atrial fibrillation?\nLBBB\nnormal ECG\nLBBB")
-    assert stand_in.asked[-1][1]["prompts"] == ["atrial fibrillation", "LBBB", "normal ECG"]
+    assert stand_in.asked[-1][1]["prompts"] == ["is there atrial fibrillation?", "LBBB", "normal ECG"]
     rows = [row.inner_text().split("\t") for row in page.locator("#score-table tbody tr").all()]
-    assert [row[0] for row in rows] == ["atrial fibrillation", "LBBB", "normal ECG"]
+    assert [row[0].split("\n")[0] for row in rows] == ["is there atrial fibrillation?", "LBBB", "normal ECG"]
+    told = [row.inner_text() for row in page.locator("#score-table .told").all()]
+    assert told == ["taken as the statement atrial-fibrillation", *["scored as typed, no probability"] * 2]
     assert rows[0][-1] == "73 % (61–82 %)" and rows[1][-1] == "not calibrated" and "cannot tell" in rows[2][-1]
     assert page.inner_text("#score-notice") == NOTICE
     assert "too noisy" in page.inner_text("#score-flags")

@@ -6,16 +6,17 @@ import pytest
 
 from cmelt.errors import ConfigError
 from cmelt.evaluation.tasks import load_task
-from cmelt.serving.classes import task_of
 from cmelt.serving.prompt_file import LARGEST, read_prompts
+from cmelt.serving.typed_lines import taken_as, typed_lines
 
 
 def test_a_text_file_has_a_finding_a_line(tmp_path):
     path = tmp_path / "findings.txt"
     path.write_text("\ufeff# what we look for\n\n is there atrial fibrillation?\nVorhofflattern.\r\n", encoding="utf-8")
     found = read_prompts(path)
-    assert found == {"is there atrial fibrillation?": ["is there atrial fibrillation?"], "Vorhofflattern.": ["Vorhofflattern."]}
-    assert len(task_of(found).classes) == 2
+    assert found == typed_lines(["is there atrial fibrillation?", "Vorhofflattern."])
+    assert taken_as(found) == {"is there atrial fibrillation?": "atrial-fibrillation", "Vorhofflattern.": "atrial-flutter"}
+    assert set(taken_as(read_prompts(path, as_typed=True)).values()) == {None}
 
 
 def test_yaml_has_one_text_a_class_or_several(tmp_path):

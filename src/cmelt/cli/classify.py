@@ -41,6 +41,7 @@ def classify(
             help="Of one store or folder: a .parquet file, or a folder with one a shard; resumable.", show_default=False
         ),
     ] = None,
+    as_typed: Annotated[bool, typer.Option("--as-typed", help="Take no line of --prompts for a bundled statement.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print the scores as CSV.")] = False,
 ) -> None:
     """Score ECGs for classes described in words. Research use only, not a medical device.
@@ -53,7 +54,7 @@ def classify(
     cmelt classify ptbxl100 --task ptbxl-super --out scores.parquet: a whole archive; started again after an interruption it keeps
     the finished shards.
     """
-    asked = _classes(prompts, classes, task or [])
+    asked = _classes(prompts, classes, task or [], as_typed)
     if out is None:
         _to_stdout(paths, asked, bulk, scoring, as_csv)
         return
@@ -63,7 +64,11 @@ def classify(
         remedy = f"is a .parquet file, or a folder; for {out.suffix[1:]} leave it away: --{out.suffix[1:]} > {out.name}"
         raise typer.BadParameter(remedy, param_hint="--out")
     from cmelt.serving.bulk import classify_archive
+    from cmelt.serving.classes import task_of
+    from cmelt.serving.typed_lines import told_of
 
+    for line in told_of(task_of(asked)):
+        say(line)
     how = bulk.how()
     results = run_bulk(
         "classifying",
@@ -74,14 +79,14 @@ def classify(
         say("scores alone, no probabilities: this model is not calibrated for any of these classes (cmelt calibrate)")
 
 
-def _classes(prompts: Path | None, classes: str | None, task: list[str]) -> Classes:
+def _classes(prompts: Path | None, classes: str | None, task: list[str], as_typed: bool) -> Classes:
     """What is asked for, said in one of three ways."""
     if sum((prompts is not None, classes is not None, bool(task))) != 1:
         raise typer.BadParameter("give one of them: what the ECGs are scored for", param_hint="--prompts, --classes, --task")
     if prompts is not None:
         from cmelt.serving.prompt_file import read_prompts
 
-        return read_prompts(prompts)
+        return read_prompts(prompts, as_typed=as_typed)
     if classes is not None:
         return list(words_of(classes))
     return task[0] if len(task) == 1 else task
@@ -91,6 +96,7 @@ def _to_stdout(paths: list[Path], asked: Classes, bulk: BulkOptions, scoring: Sc
     from cmelt.cli.score_tables import print_scores, print_scores_as_csv, print_scores_as_json
     from cmelt.records.flag_words import DOUBTFUL, in_words
     from cmelt.serving.paths import score_paths
+    from cmelt.serving.typed_lines import told_lines
 
     if bulk.as_json and as_csv:
         raise typer.BadParameter("give one of them", param_hint="--json, --csv")
@@ -105,6 +111,8 @@ def _to_stdout(paths: list[Path], asked: Classes, bulk: BulkOptions, scoring: Sc
     if bulk.as_json:
         print_scores_as_json(found, bulk.model)
     elif as_csv:
+        for line in told_lines(found.taken_as):
+            say(line)
         print_scores_as_csv(found)
     else:
         print_scores(found)

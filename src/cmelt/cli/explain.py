@@ -48,8 +48,9 @@ def explain(
     from cmelt.serving.classes import task_of
     from cmelt.serving.explaining import explain as find
     from cmelt.serving.loading import load
+    from cmelt.serving.typed_lines import told_of, typed_lines
 
-    task = task_of({prompt: [prompt]} if prompt is not None else [name or ""])
+    task = typed_lines([prompt]) if prompt is not None else task_of([name or ""])
     record = read_ecg(file, ReadOptions(rate=rate, unit=unit, leads=None if leads is None else words_of(leads)))
     found = find(*load(model, device=device), record, task, method=method)
     if out is not None:
@@ -58,4 +59,6 @@ def explain(
         print_json(found.to_json())
     else:
         print(out)
+    for line in told_of(task):
+        say(line)
     say(f"{found.what}: score {found.score:.3f}, of flat lines {found.baseline:.3f}. {NOTICE}")

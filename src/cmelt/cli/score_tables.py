@@ -20,8 +20,8 @@ def print_scores_as_json(found: PathScores, model: str) -> None:
 
     records = [{"record": one.record, **one.facts, "scores": one.scores, **_confidence(one)} for one in found.records]
     print_json(
-        {"notice": NOTICE, "model": model, "scoring": found.scoring, "classes": list(found.classes), "records": records,
-         "left_out": list(found.left_out)}
+        {"notice": NOTICE, "model": model, "scoring": found.scoring, "classes": list(found.classes),
+         **({"taken_as": dict(found.taken_as)} if found.taken_as else {}), "records": records, "left_out": list(found.left_out)}
     )  # fmt: skip
 
 
@@ -64,6 +64,7 @@ def print_scores(found: PathScores) -> None:
 
     from cmelt.records.flag_words import flags_in_words
     from cmelt.serving.notice import NOTICE
+    from cmelt.serving.typed_lines import told_lines
 
     console = Console()
     if len(found.records) == 1:
@@ -90,6 +91,8 @@ def print_scores(found: PathScores) -> None:
             highest = list(one.scores.items())[:HIGHEST]
             table.add_row(escape(one.record), escape(", ".join(f"{name} {score:+.3f}" for name, score in highest)))
         console.print(table)
+    for line in told_lines(found.taken_as):
+        console.print(escape(line))
     console.print("A score ranks ECGs within a class; it is no probability.")
     if any(one.probabilities for one in found.records) and len(found.records) == 1:
         console.print("A probability, with its 95 % interval, is that of ECGs like those that the model was calibrated on.")

@@ -14,6 +14,7 @@ from cmelt.errors import ConfigError
 from cmelt.evaluation.tasks.loading import Scoring
 from cmelt.serving.confidence import Calibration, judge
 from cmelt.serving.engine import Described, scored
+from cmelt.serving.typed_lines import taken_as
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -53,7 +54,10 @@ class Question:
         prompts, digest = self.described.prompts, hashlib.sha256()
         for part in (prompts.positive, prompts.negative, prompts.absent):
             digest.update(np.ascontiguousarray(part).data)
-        said = {"classes": list(self.described.task.classes), "prompts": digest.hexdigest(), "scoring": self.scoring}
+        classes = list(self.described.task.classes)
+        said: dict[str, Any] = {"classes": classes, "prompts": digest.hexdigest(), "scoring": self.scoring}
+        if taken := taken_as(self.described.task):
+            said["taken_as"] = taken
         if self.calibration is not None:
             # Calibrated again, the same weights give other probabilities.
             said["calibration"] = hashlib.sha256(self.calibration.to_json().encode()).hexdigest()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -20,6 +20,7 @@ from cmelt.records.record import Record
 from cmelt.serving.classes import Classes, task_of
 from cmelt.serving.confidence import judge
 from cmelt.serving.processor import CMeltProcessor, Facts
+from cmelt.serving.typed_lines import taken_as
 
 if TYPE_CHECKING:
     from cmelt.checkpoints.model_embedder import ModelEmbedder
@@ -57,6 +58,8 @@ class Scores:
         flags: of each record, what to know before its scores are read: "not an ECG", "too noisy", "leads look swapped",
             "unlike the training data". `records` has the details.
         cannot_tell: of each record, why it gets no probability; None where nothing speaks against one.
+        taken_as: of each typed line (`cmelt.typed_lines`) the bundled statement that it was taken as, None where it is scored as
+            typed; empty for other classes.
     """
 
     classes: tuple[str, ...]
@@ -68,6 +71,7 @@ class Scores:
     high: NDArray[np.float32] | None = None
     flags: tuple[tuple[str, ...], ...] = ()
     cannot_tell: tuple[str | None, ...] = ()
+    taken_as: Mapping[str, str | None] = field(default_factory=dict)
 
     def of(self, record: int) -> dict[str, float]:
         """The scores of one record by class, highest first."""
@@ -84,7 +88,8 @@ class Scores:
     def to_json(self) -> dict[str, Any]:
         """Plain dictionaries, lists and numbers."""
         rows = [{**asdict(facts), "scores": self.of(row), **self._confidence(row)} for row, facts in enumerate(self.records)]
-        return {"scoring": self.scoring, "classes": list(self.classes), "records": rows}
+        typed = {"taken_as": dict(self.taken_as)} if self.taken_as else {}
+        return {"scoring": self.scoring, "classes": list(self.classes), **typed, "records": rows}
 
     def _confidence(self, record: int) -> dict[str, Any]:
         if not self.cannot_tell:
@@ -137,7 +142,8 @@ def classify(
 
     Args:
         classes: a bundled task's name ("ptbxl-super"), names of bundled statements (["atrial-fibrillation"]), or prompts of one's
-            own by class ({"atrial fibrillation": ["atrial fibrillation.", "vorhofflimmern."]}); or what `describe` made of them.
+            own by class ({"atrial fibrillation": ["atrial fibrillation.", "vorhofflimmern."]}); what `typed_lines` made of lines
+            that somebody typed; or what `describe` made of any of them.
         against: negative prompts for statements and own prompts; None for those of a normal ECG, () for none.
         scoring: None for the task's own, or where its prompts are missing, raw similarity.
         options: as for `embed`.
@@ -151,7 +157,7 @@ def classify(
     vectors, facts = _embed(embedder_of(model, processor), processor, records, options)
     values, chosen = scored(vectors, described, scoring)
     sure = judge(processor.calibration, described.task, chosen, vectors, values, facts)
-    return Scores(tuple(described.task.classes), values, tuple(facts), chosen, **vars(sure))
+    return Scores(tuple(described.task.classes), values, tuple(facts), chosen, **vars(sure), taken_as=taken_as(described.task))
 
 
 def scored(vectors: NDArray[np.float32], described: Described, scoring: Scoring | None) -> tuple[NDArray[np.float32], Scoring]:

@@ -24,6 +24,7 @@ from cmelt.records.standard import windows
 from cmelt.serving.classes import task_of
 from cmelt.serving.engine import Described, describe
 from cmelt.serving.processor import CMeltProcessor
+from cmelt.serving.typed_lines import told_of, typed_lines, understood
 
 if TYPE_CHECKING:
     from cmelt.evaluation.tasks.loading import Scoring
@@ -51,8 +52,9 @@ def explain(
 
     Args:
         record: a Record (`cmelt.record_of` makes one of an array), or the file of one; of at most `MOST_WINDOWS` windows.
-        what: a bundled statement ("atrial-fibrillation", "afib"), or texts of one's own in a list (["there is a delta wave"]); a
-            task of one class; or what `cmelt.describe` made of one.
+        what: a bundled statement ("atrial-fibrillation", "afib"), a line that somebody typed ("is there a delta wave?", as
+            `cmelt.typed_lines` takes it), or texts of one's own in a list (["there is a delta wave"]); a task of one class; or
+            what `cmelt.describe` made of one.
         method: "integrated-gradients": the gradient along the way from flat lines to the ECG; adds up to score − baseline.
             "occlusion": what the score loses where 0.2 s of one lead are made flat.
         scoring: as for `cmelt.classify`; the score that is explained is the one it gives.
@@ -75,6 +77,7 @@ def explain(
     name = _one_class(described)
     whole = record if isinstance(record, Record) else read_ecg(record, options)
     starts, measured, ecg, notes = _windows(whole, processor)
+    notes += told_of(described.task)
     place = next(model.ecg_encoder.parameters())
     direction = direction_of(described.prompts, scoring or described.task.headline)
     score = RecordScore(model.embed_ecg, torch.as_tensor(direction).to(place))
@@ -94,15 +97,15 @@ def explain(
 
 
 def _task(what: str | Sequence[str] | Task) -> Task:
-    """One class with its prompts. A text is a statement's name if it can be one, and else, of several words, a prompt."""
+    """One class with its prompts. A text is a statement's name, or a typed line: one that names a statement, or several words."""
     if isinstance(what, Task):
         return what
     if not isinstance(what, str):
         return task_of({" / ".join(what): list(what)}) if what else task_of([])
     if (statement := known_statement(what)) is not None:
         return task_of([statement])
-    if " " in what.strip():
-        return task_of({what: [what]})
+    if " " in what.strip() or understood(what).statement is not None:
+        return typed_lines([what])
     near = get_close_matches(what.lower(), statements(), n=3)
     remedy = f"perhaps {' or '.join(near)}; or" if near else "cmelt.evaluation.prompts lists them;"
     raise ConfigError("what", f"{what!r} is no bundled statement", f"{remedy} a text of your own in a list: [{what!r}]")

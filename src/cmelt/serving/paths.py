@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from cmelt.serving.bulk import How, classify_archive
 from cmelt.serving.bulk_tables import FACTS, PARTS, RECORD
 from cmelt.serving.engine import Described, classify, describe, scored
 from cmelt.serving.loading import load
+from cmelt.serving.typed_lines import taken_as
 from cmelt.store.layout import QUARANTINE
 
 if TYPE_CHECKING:
@@ -61,12 +62,14 @@ class PathScores:
     Attributes:
         scoring: as in `Scores`.
         left_out: what could not be read: `record`, `reason`, `remedy`.
+        taken_as: as in `Scores`.
     """
 
     scoring: Scoring
     classes: tuple[str, ...]
     records: tuple[ScoredRecord, ...]
     left_out: tuple[dict[str, str], ...]
+    taken_as: Mapping[str, str | None] = field(default_factory=dict)
 
 
 def score_paths(
@@ -111,7 +114,7 @@ def score_paths(
     if not records:
         told = "; ".join(f"{one['record']}: {one['reason']}" for one in left_out[:3])
         raise RecordError(f"{len(paths)} paths", f"no ECG can be read of any: {told}", "correct the files")
-    return PathScores(chosen, tuple(described.task.classes), tuple(records), tuple(left_out))
+    return PathScores(chosen, tuple(described.task.classes), tuple(records), tuple(left_out), taken_as(described.task))
 
 
 def _of_file(

@@ -1,4 +1,4 @@
-"""A file of findings to look for: one a line, or YAML with several prompts a class, or a whole task."""
+"""A file of findings to look for: one a line, as somebody types it, or YAML with several prompts a class, or a whole task."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ from cmelt.errors import ConfigError
 from cmelt.evaluation.strict_yaml import read_strict_yaml
 from cmelt.evaluation.tasks import load_task
 from cmelt.serving.classes import Classes
+from cmelt.serving.typed_lines import typed_lines
 
 #: Bytes; more than anybody writes by hand.
 LARGEST = 1_000_000
 
 
-def read_prompts(path: Path) -> Classes:
+def read_prompts(path: Path, *, as_typed: bool = False) -> Classes:
     """What `cmelt.classify` takes as `classes`.
 
     A text file has a finding a line, in words; empty lines and lines that begin with "#" are passed over, and the finding's name
-    is the line. A .yaml file maps names of classes to a text or a list of texts; one with the key `classes` is a task file.
+    is the line. One that names a bundled statement is taken as that, unless `as_typed` (`typed_lines`). A .yaml file maps names
+    of classes to a text or a list of texts; one with the key `classes` is a task file.
 
     Raises:
         ConfigError: no such file, no text, nothing in it, the same finding twice.
@@ -34,7 +36,7 @@ def read_prompts(path: Path) -> Classes:
         raise ConfigError(path, "holds no finding", "write one a line, such as: atrial fibrillation")
     if len(set(findings)) < len(findings):
         raise ConfigError(path, f"line {_second(lines)} says what an earlier one does", "write each finding once")
-    return {finding: [finding] for finding in findings}
+    return typed_lines(findings, as_typed=as_typed)
 
 
 def _read(path: Path) -> str:

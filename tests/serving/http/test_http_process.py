@@ -41,7 +41,7 @@ def loaded(model_folder):
 @pytest.mark.parametrize("kind", REAL)
 def test_a_real_file_gets_the_scores_and_the_vector_that_python_gives(asked, data_dir, loaded, kind):
     paths = [data_dir / place for place in REAL[kind]]
-    classes = {text: [text] for text in OWN.split("\n")}
+    classes = cmelt.typed_lines(OWN.split("\n"))
     expected = cmelt.classify(*loaded, paths[0], classes)
     answer = asked.upload("/v1/classify", files_at(*paths), prompts=OWN)
     assert answer.status == 200, answer.body

@@ -7,9 +7,10 @@ import json
 import numpy as np
 import pytest
 
+from cmelt.evaluation.prompts import statements
 from cmelt.evaluation.tasks import load_task
 from cmelt.records.record import LEADS
-from cmelt.serving.http.question import ASKING, MOST_CLASSES, merged, question_of, read_options
+from cmelt.serving.http.question import ASKING, MOST_CLASSES, Lines, merged, question_of, read_options
 from cmelt.serving.http.refusal import Refusal
 from cmelt.serving.http.signal_body import parsed_body, record_of_body
 from ecg_files import heart
@@ -72,10 +73,7 @@ def test_what_is_no_json_object_is_refused(content):
 
 def test_prompts_come_a_line_each_as_a_list_or_by_class():
     lines = question_of({"prompts": ["atrial fibrillation\n\n left bundle branch block "]}).classes
-    assert lines == (
-        ("atrial fibrillation", ("atrial fibrillation",)),
-        ("left bundle branch block", ("left bundle branch block",)),
-    )
+    assert lines == Lines(("atrial fibrillation", "left bundle branch block"))
     assert question_of({"prompts": ["atrial fibrillation", "left bundle branch block"]}).classes == lines
     assert question_of({"prompts": [["atrial fibrillation", "left bundle branch block"]]}).classes == lines
     by_class = {"AF": ["atrial fibrillation", "vorhofflimmern"], "LBBB": "left bundle branch block"}
@@ -83,6 +81,17 @@ def test_prompts_come_a_line_each_as_a_list_or_by_class():
         found = question_of({"prompts": [given]})
         assert found.classes == (("AF", ("atrial fibrillation", "vorhofflimmern")), ("LBBB", ("left bundle branch block",)))
         assert found.task().classes["AF"].prompts == ("atrial fibrillation", "vorhofflimmern")
+
+
+def test_lines_are_taken_for_statements_and_as_typed_where_that_is_said():
+    whole = statements()["atrial-fibrillation"].present.texts()
+    for said, prompts in (((), whole), (("false",), whole), (("true",), ("afib",)), ((True,), ("afib",))):
+        given = {"prompts": ["afib"], **({"as_typed": said} if said else {})}
+        assert question_of(given).task().classes["afib"].prompts == prompts
+    assert question_of({"prompts": ['"afib"']}).task().classes['"afib"'].prompts == ("afib",)
+    assert question_of({"prompts": [{"afib": ["afib"]}]}).task().classes["afib"].prompts == ("afib",), "prompts of one's own"
+    with pytest.raises(Refusal, match="as_typed"):
+        question_of({"prompts": ["afib"], "as_typed": ["perhaps"]})
 
 
 def test_classes_are_statements_and_with_a_task_some_of_its_classes():

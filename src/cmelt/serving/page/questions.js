@@ -27,23 +27,10 @@ export const SETS = [
   { title: "Abnormalities of CODE (6)", task: "code" },
 ];
 
-/** Words around a finding that a report would not have: "Is there … ?". */
-const ASKING =
-  /^\s*(is there|are there|is it|is this|does it show|does the ecg show|do you see|could (this|it) be|any sign of|any)\s+/i;
-const ARTICLE = /^(any|an|a|the|signs? of)\s+/i;
-
-/** Lines of text → findings: questions become what they ask for, empty lines and repetitions go. */
+/** Lines of text → findings, as typed: what a line asks for is the service's to say. Lines without a word and repetitions go. */
 export function findingsOf(text) {
-  const lines = text.split(/\r?\n/).map((line) =>
-    line
-      .trim()
-      .replace(/[?？]+$/, "")
-      .trim(),
-  );
-  const findings = lines
-    .map((line) => (ASKING.test(line) ? line.replace(ASKING, "").replace(ARTICLE, "") : line))
-    .map((line) => line.trim());
-  return [...new Set(findings.filter(Boolean))];
+  const lines = text.split(/\r?\n/).map((line) => line.trim());
+  return [...new Set(lines.filter((line) => /[\p{L}\p{N}]/u.test(line)))];
 }
 
 /** Fields of a request: what of the menu (index into SETS, "" for the lines typed) and of the lines is asked. */

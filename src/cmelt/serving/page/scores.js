@@ -5,7 +5,8 @@ import { element } from "./dom.js";
 export const ORDERS = { score: "score", change: "change from A to B", name: "name" };
 
 /**
- * Answers of /v1/classify → rows [{finding, a, b, change}]; a and b are results or null, change is of the scores.
+ * Answers of /v1/classify → rows [{finding, told, a, b, change}]; a and b are results or null, change is of the scores, told is how
+ * a typed line was taken, or null.
  * @param {{a, b}} answers either may be null
  */
 export function rowsOf({ a, b }, order) {
@@ -13,7 +14,8 @@ export function rowsOf({ a, b }, order) {
   const [first, second] = [results(a), results(b)];
   const rows = [...new Set([...first.keys(), ...second.keys()])].map((finding) => {
     const [one, other] = [first.get(finding) ?? null, second.get(finding) ?? null];
-    return { finding, a: one, b: other, change: one && other ? other.score - one.score : null };
+    const told = (one ?? other).told ?? null;
+    return { finding, told, a: one, b: other, change: one && other ? other.score - one.score : null };
   });
   const keys = {
     score: (one, other) => weight(other) - weight(one),
@@ -73,7 +75,12 @@ export function scoreTable(rows, { both, chosen, onchoose }) {
         element(
           "tr",
           {},
-          element("th", { scope: "row" }, named(row.finding, chosen, onchoose)),
+          element(
+            "th",
+            { scope: "row" },
+            named(row.finding, chosen, onchoose),
+            row.told ? element("span", { className: "told soft" }, row.told) : null,
+          ),
           letters.flatMap((letter) => cells(row[letter], most)),
           both ? element("td", { className: "change" }, row.change === null ? "–" : signed(row.change)) : null,
         ),
