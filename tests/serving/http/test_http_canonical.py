@@ -62,6 +62,15 @@ def test_an_electrode_s_offset_makes_the_steps_wider_and_cuts_nothing_off(offset
     assert canonical.record_in(content).signal[0, 0] == pytest.approx(offset)
 
 
+def test_one_absurd_number_takes_nothing_from_the_other_samples():
+    signal = record(6).signal.copy()
+    signal[7, 30] = 1e30
+    one = replace(record(6), signal=signal)
+    back = canonical.record_in(drawable(one))
+    assert np.isnan(back.signal[7, 30]) and header_of(drawable(one))["microvolts_per_step"] == 1
+    np.testing.assert_allclose(back.signal[:7], record(6).signal[:7], atol=0.00051)
+
+
 def altered(**changes) -> bytes:
     content = drawable(record(5))
     length = struct.unpack_from("<I", content)[0]
