@@ -1,7 +1,7 @@
 # make demo      install, simulate ECGs, pre-train, evaluate: a report after a few minutes
 # make test      the quick suite            make test-all   the thorough one too
-# make lint      ruff and mypy              make bench      speed and memory: benchmarks/RESULTS.md
-#                                           (ONLY="quality growth": these; RELEASE=FOLDER: beside the authors' release)
+# make lint      ruff and mypy              make docs      the documentation site: build/docs/index.html
+# make bench     speed and memory: benchmarks/RESULTS.md (ONLY="quality growth": these; RELEASE=FOLDER: beside the authors' release)
 # make train-small   the bundled model from the data in $CMELT_DATA_DIR (default: ../shared/data), card included: hours on two cores
 #
 # Needs Python 3.11 or newer and make. PYTHON=… chooses another interpreter; TORCH_INDEX=… an index that has torch for your
@@ -19,7 +19,7 @@ TRAINED ?= trained
 PYTHON ?= $(shell for python in python3.11 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: install demo test test-all lint bench train-small clean
+.PHONY: install demo test test-all lint docs bench train-small clean
 .DEFAULT_GOAL := test
 
 install: $(INSTALLED)
@@ -45,6 +45,12 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The site. A warning fails it; tests/docs/test_site.py builds it, too, and looks at what came of it.
+SITE := build/docs
+docs: $(INSTALLED)
+	$(BIN)/python -m sphinx -b html -q -n -W --keep-going -c docs/site -d build/doctrees . $(SITE)
+	@echo "the site: $(SITE)/index.html"
 
 bench: $(INSTALLED)
 	$(BIN)/python benchmarks/run_all.py $(if $(RELEASE),--release $(RELEASE)) $(if $(ONLY),--only $(ONLY))
