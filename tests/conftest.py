@@ -25,11 +25,6 @@ def data_dir() -> Path:
 @pytest.fixture(scope="session")
 def tiny_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A prepared store of simulated ECGs, 10 s at 100 Hz, for runs of `tiny_runs.TINY`."""
-    from cmelt.sources.simulated import Simulated
-    from cmelt.store import ShardSettings, prepare_store
-    from tiny_runs import RATE, RECORDS, SAMPLES
+    from tiny_runs import tiny_store_at
 
-    folder = tmp_path_factory.mktemp("tiny") / "store"
-    settings = ShardSettings(RATE, SAMPLES / RATE, "first", "a test's key")
-    prepare_store(Simulated(RECORDS, seed=5, rate=RATE), folder, settings, shard_records=25)
-    return folder
+    return tiny_store_at(tmp_path_factory.mktemp("tiny") / "store")

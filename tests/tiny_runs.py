@@ -14,6 +14,12 @@ from cmelt.config import Recipe, from_mapping, override
 
 RATE, SAMPLES, RECORDS = 100.0, 1000, 60
 
+#: What a run imports, sooner or later: processes that are started for it have it from the beginning.
+PRELOADED = [
+    "cmelt.training.loop", "cmelt.cli.pretrain", "transformers.models.t5.modeling_t5", "torch.utils.tensorboard", "pandas",
+    "pyarrow.parquet", "sklearn.decomposition", "sklearn.feature_extraction.text", "sklearn.linear_model", "scipy.ndimage",
+]  # fmt: skip
+
 TINY: dict[str, Any] = {
     "name": "tiny",
     "seed": 7,
@@ -59,6 +65,20 @@ def tiny_recipe_file(folder: Path, *assignments: str) -> Path:
     return path
 
 
+def tiny_store_at(folder: Path) -> Path:
+    """Prepare a store of simulated ECGs, 10 s at 100 Hz, for runs of `TINY`."""
+    from cmelt.sources.simulated import Simulated
+    from cmelt.store import ShardSettings, prepare_store
+
+    prepare_store(
+        Simulated(RECORDS, seed=5, rate=RATE),
+        folder,
+        ShardSettings(RATE, SAMPLES / RATE, "first", "a test's key"),
+        shard_records=25,
+    )
+    return folder
+
+
 @dataclass
 class Notes:
     """A watcher that remembers; `at[step]` is called after that step has been logged."""
@@ -90,7 +110,7 @@ def weights_of(run: Path) -> bytes:
 def apart(target: Callable[..., None], *arguments: Any, environment: dict[str, str] | None = None) -> Any:
     """Start `target` in a process of its own that has the heavy imports behind it already; it can be killed at will."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["cmelt.training.loop", "transformers.models.t5.modeling_t5", "torch.utils.tensorboard"])
+    context.set_forkserver_preload(PRELOADED)
     process = context.Process(target=_enter, args=(target, arguments, environment or {}))
     process.start()
     return process

@@ -99,6 +99,13 @@ def verify(folder: Path, error: type[CMeltError] = CMeltError, *, sizes_only: Co
     return manifest
 
 
+def remove(folder: Path) -> None:
+    """Remove a published folder at one instant: whoever is stopped on the way leaves a leftover, never a part of a folder."""
+    aside = folder.parent / f"{STAGING}{folder.name}-old-{uuid.uuid4().hex[:8]}"
+    folder.rename(aside)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
 def remove_leftovers(parent: Path) -> int:
     """Remove staging folders that a killed writer left beside the published ones; how many there were."""
     leftovers = list(parent.glob(f"{STAGING}*")) if parent.is_dir() else []

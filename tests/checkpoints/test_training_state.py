@@ -136,3 +136,44 @@ def test_a_save_that_fails_leaves_the_one_before_in_place(tmp_path, monkeypatch)
         save(tmp_path, 8)
     assert [path.name for path in tmp_path.iterdir()] == ["step-00000008"]
     assert same(saved, resume(tmp_path)[1])
+
+
+def test_a_damaged_newer_checkpoint_takes_no_whole_one_s_place(tmp_path):
+    """The run goes on from before the damaged one: what is saved then is kept, however few are, and the damaged one goes."""
+    save(tmp_path, 4)
+    save(tmp_path, 8, seed=1)
+    (tmp_path / "step-00000008" / "model.safetensors").write_bytes(b"")
+    assert resume(tmp_path)[0].step == 4
+    save(tmp_path, 5, seed=2, keep=1)
+    assert [path.name for path in checkpoints(tmp_path)] == ["step-00000005"]
+    assert resume(tmp_path)[0] == Resumed(5)
+
+
+def test_stopped_while_an_old_checkpoint_is_removed_no_part_of_it_passes_for_one(tmp_path, monkeypatch):
+    save(tmp_path, 4)
+
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("cmelt.publishing.shutil.rmtree", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        save(tmp_path, 8, keep=1)
+    monkeypatch.undo()
+    assert [path.name for path in checkpoints(tmp_path)] == ["step-00000008"]
+    resume(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["step-00000008"]
+
+
+def test_a_weight_that_no_gradient_has_reached_has_moments_of_zero_and_goes_on_as_if_it_had_none(tmp_path):
+    model, optimiser, average = state(seed=1)
+    reached = next(model.parameters())
+    reached.grad = torch.ones_like(reached)
+    optimiser.step()
+    save_state(tmp_path, model, optimiser, average, 1, IDENTITY, 1)
+    resumed, found = resume(tmp_path)
+    assert resumed.step == 1
+    for pair in ((model, optimiser), found[:2]):
+        for parameter in pair[0].parameters():
+            parameter.grad = torch.ones_like(parameter)
+        pair[1].step()
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), found[0].parameters(), strict=True))

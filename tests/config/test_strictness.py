@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from cmelt.config import Recipe, from_mapping, load_recipe, override, read_yaml, to_mapping
+from cmelt.config.parsing import differing_keys
 from cmelt.config.settings import OptimiserSettings
 from cmelt.errors import ConfigError
 from tiny_runs import TINY, tiny_recipe, tiny_recipe_file
@@ -131,3 +132,10 @@ def test_shares_outside_their_range_are_refused():
                        "training.log_every=0", "training.keep_checkpoints=0", "objectives.mlm=-1", "optimiser.rate=0",
                        "objectives.contrast.scale=0", "objectives.contrast.temperature=0"):  # fmt: skip
         refused(assignment, assignment.partition("=")[0].rpartition(".")[2])
+
+
+def test_two_mappings_are_told_apart_by_their_dotted_keys():
+    one = {"a": 1, "b": {"c": [1, 2], "d": None}, "e": 3}
+    assert differing_keys(one, dict(one)) == []
+    assert differing_keys(one, {"a": 2, "b": {"c": [1, 3]}, "e": 3, "f": 0}) == ["a", "b.c", "b.d", "f"]
+    assert differing_keys("one", "other") == [""]

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from cmelt.checkpoints.finding import find_model
 from cmelt.checkpoints.shapes import shapes_alone
 from cmelt.checkpoints.shares import PARTS, SHARES, Share, add_tensor, prefixes
-from cmelt.checkpoints.tensors import WEIGHTS, in_single_precision, stored_tensors
+from cmelt.checkpoints.tensors import WEIGHTS, in_single_precision, refuse_unless_fitting, stored_tensors
 from cmelt.config.parsing import from_mapping
 from cmelt.config.settings import ModelSettings, ObjectiveSettings
 from cmelt.errors import CheckpointError, ConfigError
@@ -123,8 +123,5 @@ def _fill(modules: nn.Module, share: Share, folder: Path, hashes: Mapping[str, s
     # T5 knows its word embeddings by two names; which of them is in the file is the writer's choice.
     if (alias := state.pop("text_encoder.encoder.embed_tokens.weight", None)) is not None:
         state.setdefault("text_encoder.shared.weight", alias)
-    known = {name: tensor.shape for name, tensor in modules.state_dict().items()}
-    if wrong := sorted(name for name in known.keys() | state.keys() if name not in state or state[name].shape != known.get(name)):
-        fault = f"missing, unknown or misshapen tensors: {', '.join(wrong[:5])}"
-        raise CheckpointError(folder / WEIGHTS, fault, "these weights belong to another configuration")
+    refuse_unless_fitting(modules.state_dict(), state, folder / WEIGHTS)
     modules.load_state_dict(state, strict=True, assign=True)

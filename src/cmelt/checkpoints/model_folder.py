@@ -15,7 +15,7 @@ from cmelt import __version__
 from cmelt.checkpoints.divided import put
 from cmelt.checkpoints.seen import write_seen
 from cmelt.checkpoints.shares import SHARES, share_hashes
-from cmelt.checkpoints.tensors import WEIGHTS, halved, read_tensors
+from cmelt.checkpoints.tensors import WEIGHTS, halved, read_tensors, refuse_unless_fitting
 from cmelt.errors import CheckpointError
 from cmelt.model.cmelt import CMeltModel
 from cmelt.model.configuration import CMeltConfig
@@ -99,12 +99,7 @@ def load_weights(model: CMeltModel, state: dict[str, torch.Tensor], where: Path)
 
     Raises CheckpointError naming those that do not fit."""
     known = distinct_tensors(model)
-    missing, extra = sorted(known.keys() - state.keys()), sorted(state.keys() - known.keys())
-    misshapen = [name for name in known.keys() & state.keys() if known[name].shape != state[name].shape]
-    for fault, names in (("missing tensors", missing), ("unknown tensors", extra), ("tensors of another shape", misshapen)):
-        if names:
-            shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-            raise CheckpointError(where, f"{fault}: {shown}", "these weights belong to another configuration")
+    refuse_unless_fitting(known, state, where)
     if not any(tensor.is_meta for tensor in known.values()):
         for name, tensor in known.items():
             put(state[name], tensor)

@@ -12,20 +12,49 @@ from cmelt.errors import ConfigError
 
 Settings = TypeVar("Settings")
 
+LARGEST_YAML = 4 << 20
+DEEPEST_YAML = 50
+
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """One YAML mapping, read without tags that could construct anything but plain values."""
     import yaml
 
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        with path.open("rb") as stream:
+            text = stream.read(LARGEST_YAML + 1)
+        _refuse_unplain(text, path)
+        content = yaml.safe_load(text.decode("utf-8"))
     except FileNotFoundError:
         raise ConfigError(path, "no such file") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as fault:
+    except OSError as fault:
+        raise ConfigError(path, f"cannot be read: {fault.strerror}", "check the path and its permissions") from None
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError) as fault:
         raise ConfigError(path, f"not readable as YAML: {str(fault).splitlines()[0]}", "check indentation and quotes") from None
     if not isinstance(content, dict):
         raise ConfigError(path, f"holds a {type(content).__name__}", "a mapping of keys is needed")
     return content
+
+
+def _refuse_unplain(text: bytes, path: Path) -> None:
+    """Refuse what is no settings file: aliases, which let a few lines stand for billions, and what is too large or too deep.
+
+    Raises:
+        ConfigError: that, and where.
+    """
+    import yaml
+
+    if len(text) > LARGEST_YAML:
+        raise ConfigError(path, f"is larger than {LARGEST_YAML >> 20} MiB", "no settings file is: check what it is")
+    depth = 0
+    for event in yaml.parse(text.decode("utf-8"), Loader=yaml.SafeLoader):
+        line = event.start_mark.line + 1 if event.start_mark else 0
+        if isinstance(event, yaml.AliasEvent):
+            raise ConfigError(path, f"refers to another part of itself (*{event.anchor}, line {line})", "write it out in full")
+        if isinstance(event, yaml.CollectionStartEvent | yaml.CollectionEndEvent):
+            depth += 1 if isinstance(event, yaml.CollectionStartEvent) else -1
+        if depth > DEEPEST_YAML:
+            raise ConfigError(path, f"is nested more than {DEEPEST_YAML} deep (line {line})", "no settings file is")
 
 
 def from_mapping(kind: type[Settings], content: Mapping[str, Any], where: str | Path, key: str = "") -> Settings:
@@ -60,6 +89,17 @@ def to_mapping(settings: Any) -> dict[str, Any]:
         return [plain(v) for v in value] if isinstance(value, list | tuple) else value
 
     return {k: plain(v) for k, v in dataclasses.asdict(settings).items()}
+
+
+def differing_keys(one: Any, other: Any, key: str = "") -> list[str]:
+    """The dotted keys in which two plain mappings differ, in order; a key that one of them lacks counts."""
+    if not (isinstance(one, Mapping) and isinstance(other, Mapping)):
+        return [] if one == other else [key]
+    names = sorted({str(name) for name in (*one, *other)})
+    absent = object()
+    return [
+        found for name in names for found in differing_keys(one.get(name, absent), other.get(name, absent), _join(key, name))
+    ]  # fmt: skip
 
 
 def merged(kind: type, below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

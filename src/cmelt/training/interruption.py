@@ -26,6 +26,11 @@ class Interruption:
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
         self._restore()
 
+    def pass_on(self) -> None:
+        """After the block: a signal that was noted there too late for anybody to heed is raised again."""
+        if self.code is not None:
+            signal.raise_signal(self.code - 128)
+
     def _note(self, number: int, _: FrameType | None) -> None:
         self.code = EXIT_CODES[signal.Signals(number)]
         self._restore()

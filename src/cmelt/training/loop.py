@@ -36,7 +36,9 @@ from cmelt.training.setup import (
     negatives_of,
     open_run,
     phrases_of_run,
+    run_description,
     sole_writer,
+    state_identity,
     tokenizer_of,
 )
 from cmelt.training.sharding import finish_gradients
@@ -120,10 +122,11 @@ def _pretrain(run: Run, store: AnyStore, corpus: Corpus, watcher: Watcher, say: 
         say(f"going on after step {resumed.step}")
     end = run.steps * recipe.training.accumulate
     with Interruption() as interruption, Ahead(run.batches.batch, end, run.loaders) as run.ahead:
-        _train(run, resumed.step, watcher, interruption)
-    if interruption.code is not None:
+        code = _train(run, resumed.step, watcher, interruption)
+    if code is not None:
         say(f"stopped by a signal; the state is saved, the same command goes on from here ({folder})")
-        return interruption.code
+        return code
+    interruption.pass_on()
     _hand_on(run, store, corpus)
     fabric.barrier()
     return 0
@@ -181,7 +184,7 @@ def _set_up(recipe: Recipe, store: AnyStore, folder: Path, corpus: Corpus, fabri
     average = {n: t.detach().clone() for n, t in distinct_tensors(model).items()} if recipe.training.average else None
     return Run(
         recipe, fabric, batches, model, wrapped, optimiser, steps_of(recipe, corpus.draws, fabric.world_size), average, folder,
-        {"store": store.sha256},
+        state_identity(folder, recipe, store, corpus, fabric.world_size),
     )  # fmt: skip
 
 
@@ -194,7 +197,8 @@ def steps_of(recipe: Recipe, pairs: int, world: int) -> int:
     return max(1, round(training.epochs * pairs / (training.batch * training.accumulate * world)))
 
 
-def _train(run: Run, first: int, watcher: Watcher, interruption: Interruption) -> None:
+def _train(run: Run, first: int, watcher: Watcher, interruption: Interruption) -> int | None:
+    """The steps from `first` on; the exit code of a signal that ended them early or came with the last, once all is saved."""
     training, fabric = run.recipe.training, run.fabric
     log = MetricsLog(run.folder, first) if fabric.is_global_zero else None
     since, seen, saved = time.perf_counter(), 0, first
@@ -209,14 +213,19 @@ def _train(run: Run, first: int, watcher: Watcher, interruption: Interruption) -
                 log.write({"step": done, **metrics})
                 watcher.step(done, run.steps, metrics)
             since, seen = now, 0
-        if _anyone_stopped(run, interruption) or done % training.checkpoint_every == 0 or done == run.steps:
+        # Asked once a step, of all processes: one that has heard of a signal later must not leave without the others.
+        code = _code_of_anyone(run, interruption)
+        if code is not None or done % training.checkpoint_every == 0 or done == run.steps:
             _save(run, done)
             saved = done
-        if interruption.code is not None:
+        if code is not None:
             break
-    assert saved == run.steps or interruption.code is not None
+    else:
+        code = _code_of_anyone(run, interruption)
+    assert saved == run.steps or code is not None
     if log is not None:
         log.close()
+    return code
 
 
 def _metrics(run: Run, losses: Losses, norm: float, rate: float) -> dict[str, float]:
@@ -274,12 +283,12 @@ def _update_average(run: Run) -> None:
                 run.average[name].copy_(tensor)
 
 
-def _anyone_stopped(run: Run, interruption: Interruption) -> bool:
-    """Whether any process was told to stop: then all of them stop after the same step."""
-    if run.fabric.world_size > 1:
-        code = torch.tensor(interruption.code or 0, device=run.fabric.device)
-        interruption.code = int(run.fabric.all_reduce(code, reduce_op="max")) or None
-    return interruption.code is not None
+def _code_of_anyone(run: Run, interruption: Interruption) -> int | None:
+    """The exit code of a signal that any process has got so far; the same in all of them, which stop after the same step."""
+    if run.fabric.world_size == 1:
+        return interruption.code
+    code = torch.tensor(interruption.code or 0, device=run.fabric.device)
+    return int(run.fabric.all_reduce(code, reduce_op="max")) or None
 
 
 def _save(run: Run, step: int) -> None:
@@ -303,6 +312,7 @@ def _hand_on(run: Run, store: AnyStore, corpus: Corpus) -> None:
         "seed": run.recipe.seed,
         "sources": sources_of(store),
         "training": training_facts(run.recipe, store, corpus, run.steps),
+        "run": run_description(run.folder),
     }
     card = model_card(run.recipe, store, corpus, run.steps)
     seen = store.index["fingerprint"].iloc[corpus.rows]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from cmelt.batches.corpus import Corpus
 from cmelt.batches.phrases import PhraseBook, load_phrases, phrase_book, save_phrases
 from cmelt.batches.seeds import generator, torch_seed
 from cmelt.config import Recipe, to_mapping
+from cmelt.config.parsing import differing_keys
 from cmelt.config.settings import ModelSettings
 from cmelt.errors import CheckpointError, ConfigError, StoreError, TrainingError
 from cmelt.model.cmelt import CMeltModel
@@ -106,8 +106,25 @@ def open_run(run: Path, recipe: Recipe, store: AnyStore, corpus: Corpus, resume:
     except (ValueError, TypeError, AttributeError):
         raise TrainingError(described, "is not a run's description", "it was altered: choose another --out") from None
     for key, value in _compared(identity).items():
-        if before.get(key) != value:
-            raise TrainingError(run, f"holds a run with another {key}", "choose another --out, or give the same recipe and data")
+        if differing := differing_keys(before.get(key), value):
+            told = f": {', '.join(differing)}" if any(differing) else ""
+            remedy = "choose another --out, or give the same recipe and data"
+            raise TrainingError(run, f"holds a run with another {key}{told}", remedy)
+
+
+def state_identity(run: Path, recipe: Recipe, store: AnyStore, corpus: Corpus, world: int) -> dict[str, Any]:
+    """What a state of this run was made with, to be kept beside it: recipe, store, pairs and the run's tokenizer."""
+    tokenizer = verify(run / "tokenizer", CheckpointError)["sha256"]
+    return {**_compared({**_identity(recipe, store, corpus), "world": world}), "tokenizer": tokenizer}
+
+
+def run_description(run: Path) -> dict[str, Any]:
+    """What the run's folder says of its configuration and its stores. Raises TrainingError."""
+    try:
+        found: dict[str, Any] = json.loads((run / "run.json").read_text())
+    except (OSError, ValueError) as fault:
+        raise TrainingError(run / "run.json", "is not a run's description", "it was altered: choose another --out") from fault
+    return found
 
 
 def tokenizer_of(run: Path, recipe: Recipe, corpus: Corpus) -> PreTrainedTokenizerBase:
@@ -252,6 +269,7 @@ def _compared(said: dict[str, Any]) -> dict[str, Any]:
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
-    draft = path.with_name(f".{path.name}-{os.getpid()}")
+    # Always of the same name: one that a killed process has left is written over by the next.
+    draft = path.with_name(f".{path.name}-draft")
     draft.write_text(json.dumps(content, indent=1))
     draft.replace(path)
