@@ -36,6 +36,23 @@ def test_json_goes_to_stdout_alone(given):
     assert len(told["values"]) == len(told["leads"]) == 12
 
 
+def test_kept_evidence_is_drawn_by_plot_over_its_own_ecg_alone(given, tmp_path):
+    model, ecg = given
+    why, page, direct = tmp_path / "why.json", tmp_path / "page.svg", tmp_path / "direct.svg"
+    asked = ("explain", ecg, "--class", "afib", "--model", model, "--device", "cpu", "--method", "occlusion")
+    assert cmelt(*asked, "--out", why).stdout == f"{why}\n"
+    assert cmelt(*asked, "--out", direct).returncode == 0
+    renamed = write_wfdb(tmp_path / "elsewhere", heart(1))
+    done = cmelt("plot", renamed, "--evidence", why, "--out", page, "--layout", "12x1")
+    assert (done.returncode, done.stdout) == (0, f"{page}\n"), done.stderr
+    assert "evidence for atrial-fibrillation: score" in done.stderr and NOTICE in done.stderr
+    drawn, expected = (path.read_text(encoding="utf-8").count("speaks-") for path in (page, direct))
+    assert drawn == expected > 10
+    other = write_wfdb(tmp_path / "other", heart(2))
+    refused = cmelt("plot", other, "--evidence", why, "--out", tmp_path / "no.svg")
+    assert refused.returncode == 1 and "explains another ECG" in refused.stderr and not (tmp_path / "no.svg").exists()
+
+
 @pytest.mark.parametrize("options", ["--class afib", "--out x.svg", "--class afib --prompt x --json", "--class a --method b"])
 def test_wrong_usage_ends_with_2(given, options):
     assert cmelt("explain", given[1], *options.split()).returncode == 2

@@ -37,4 +37,5 @@ def test_json_is_plain_and_carries_the_notice():
     assert json.loads(json.dumps(told)) == told
     assert told["notice"] == NOTICE
     assert (told["what"], told["method"], told["score"], told["baseline"]) == ("x", "occlusion", 0.4, 0.1)
+    assert told["ecg"] is None
     assert (told["leads"], told["notes"], told["seconds"]) == (["I", "V1"], ["a note"], pytest.approx(0.2))

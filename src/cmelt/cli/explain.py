@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -17,7 +18,7 @@ def explain(
         str | None, typer.Option("--class", help="A bundled statement, by name or abbreviation: afib.", show_default=False)
     ] = None,
     prompt: Annotated[str | None, typer.Option(help="Or a finding in your own words.", show_default=False)] = None,
-    out: Annotated[Path | None, typer.Option(help="The picture: .svg, .png or .pdf.", show_default=False)] = None,
+    out: Annotated[Path | None, typer.Option(help="The picture: .svg, .png or .pdf; or .json.", show_default=False)] = None,
     method: Annotated[
         Literal["integrated-gradients", "occlusion"], typer.Option(help="How evidence is found: docs/explain.md.")
     ] = "integrated-gradients",
@@ -42,7 +43,7 @@ def explain(
     if out is None and not as_json:
         raise typer.BadParameter("give a picture's name, or --json", param_hint="--out")
     from cmelt.cli.console import print_json, say, words_of
-    from cmelt.drawing.plot import plot
+    from cmelt.drawing.plot import plot, write_whole
     from cmelt.pages.notice import NOTICE
     from cmelt.records.readers import ReadOptions, read_ecg
     from cmelt.serving.classes import task_of
@@ -53,7 +54,9 @@ def explain(
     task = typed_lines([prompt]) if prompt is not None else task_of([name or ""])
     record = read_ecg(file, ReadOptions(rate=rate, unit=unit, leads=None if leads is None else words_of(leads)))
     found = find(*load(model, device=device), record, task, method=method)
-    if out is not None:
+    if out is not None and out.suffix.lower() == ".json":
+        write_whole(out, f"{json.dumps(found.to_json(), ensure_ascii=False)}\n".encode())
+    elif out is not None:
         plot(record, out, layout=layout, start=start, evidence=found)
     if as_json:
         print_json(found.to_json())

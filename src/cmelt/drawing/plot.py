@@ -58,7 +58,7 @@ def plot(
     svg = svg_of(sheet)
     if target is not None:
         form = target.suffix.lower()
-        _write(target, svg.encode() if form == ".svg" else _printed(sheet, form))
+        write_whole(target, svg.encode() if form == ".svg" else _printed(sheet, form))
     return svg
 
 
@@ -68,7 +68,7 @@ def _printed(sheet: Sheet, form: str) -> bytes:
     return printed(sheet, "png" if form == ".png" else "pdf")
 
 
-def _write(target: Path, content: bytes) -> None:
+def write_whole(target: Path, content: bytes) -> None:
     """Whole or not at all."""
     draft = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
     try:

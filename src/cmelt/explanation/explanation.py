@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cmelt.explanation.attribution import Method
+from cmelt.explanation.ecg_mark import EcgMark
 from cmelt.pages.notice import NOTICE
 
 #: Hz: as JSON, evidence has no more values a second.
@@ -31,6 +32,7 @@ class Explanation:
         baseline: the score of the same leads as flat lines.
         method: "integrated-gradients" or "occlusion".
         notes: what has to be known to read it.
+        ecg: which ECG it is of; None where that is not known.
     """
 
     what: str
@@ -41,6 +43,7 @@ class Explanation:
     baseline: float
     method: Method
     notes: tuple[str, ...] = ()
+    ecg: EcgMark | None = None
 
     @property
     def rate(self) -> float:
@@ -74,4 +77,5 @@ class Explanation:
             "rate": shown.rate,
             "values": rounded,
             "notes": list(self.notes),
+            "ecg": None if self.ecg is None else asdict(self.ecg),
         }

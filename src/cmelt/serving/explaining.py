@@ -16,7 +16,17 @@ from cmelt.errors import ConfigError, RecordError
 from cmelt.evaluation.prompts import statements
 from cmelt.evaluation.prompts.abbreviations import known_statement
 from cmelt.evaluation.tasks import Task
-from cmelt.explanation import METHODS, Explanation, Method, RecordScore, direction_of, flat_lines, integrated_gradients, occlusion
+from cmelt.explanation import (
+    METHODS,
+    Explanation,
+    Method,
+    RecordScore,
+    direction_of,
+    flat_lines,
+    integrated_gradients,
+    mark_of,
+    occlusion,
+)
 from cmelt.records.readers import ReadOptions, read_ecg
 from cmelt.records.readers.options import NOTHING_GIVEN
 from cmelt.records.record import LEADS, Record
@@ -93,7 +103,7 @@ def explain(
     order = [processor.leads.index(lead) for lead in LEADS if lead in processor.leads]
     seconds = np.arange(laid.shape[1]) / processor.settings.ecg.rate
     leads = tuple(processor.leads[row] for row in order)
-    return Explanation(name, leads, seconds, laid[order], own, none, method, tuple(notes))
+    return Explanation(name, leads, seconds, laid[order], own, none, method, tuple(notes), mark_of(whole))
 
 
 def _task(what: str | Sequence[str] | Task) -> Task:

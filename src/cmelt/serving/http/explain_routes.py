@@ -26,6 +26,14 @@ MOST_WINDOWS = 6
 router = APIRouter(responses=REFUSALS, tags=["ECG"])
 
 
+class ExplainedEcg(BaseModel):
+    """What the ECG is known again by, so that evidence is drawn over no other."""
+
+    seconds: float
+    fingerprint: str = Field(description="Nearly the same for copies at another rate; empty for too little of an ECG.")
+    sha256: str
+
+
 class ExplainAnswer(BaseModel):
     """Signed evidence along the leads."""
 
@@ -40,6 +48,7 @@ class ExplainAnswer(BaseModel):
     rate: float = Field(description="Values a second, at most 250.")
     values: list[list[float]] = Field(description="[leads][samples], above zero where the ECG speaks for the class.")
     notes: list[str]
+    ecg: ExplainedEcg | None = Field(None, description="Which ECG it is of, by its signal.")
 
 
 def can_explain() -> bool:
