@@ -49,11 +49,12 @@ def status_of(work) -> int:
 def test_a_body_comes_whole_and_is_counted_once():
     async def work():
         gate = Gate(LIMITS)
-        gate.enter()
         body = await started(parts(b"a" * 60, b"b" * 40), gate)
-        content = await whole(body)
+        content = (await body.receive())["body"]
+        assert (gate.inside, gate.bytes) == (0, 60)  # a body on its way takes nobody's place
+        content += await whole(body)
         assert (gate.inside, gate.bytes, body.bytes) == (1, 100, 100)
-        gate.leave(body.bytes)
+        body.leave()
         assert (gate.inside, gate.bytes) == (0, 0)
         return content
 
@@ -78,6 +79,32 @@ def test_a_body_that_stops_coming_is_given_up():
         await whole(await started(parts(b"a", b"b", b"c", pause=0.15)))
 
     assert status_of(slow()) == 408
+
+
+def test_a_body_that_comes_at_a_fair_speed_has_longer_than_one_that_trickles_or_stops_after_a_burst():
+    limits = Limits(body_bytes=1000, receive_seconds=1.0, slow_seconds=0.1, slow_bytes=20)
+
+    async def seconds(*sizes: int) -> tuple[float, bool]:
+        loop = asyncio.get_running_loop()
+        start, left = loop.time(), list(sizes)
+
+        async def receive():
+            await asyncio.sleep(0.03)
+            if not left:
+                await asyncio.Event().wait()
+            return {"type": "http.request", "body": b"x" * left.pop(0), "more_body": bool(left)}
+
+        body = Body(receive, {"transfer-encoding": "chunked"}, Gate(limits), limits, start)
+        try:
+            await whole(body)
+        except Refusal as refusal:
+            assert refusal.status == 408
+        return loop.time() - start, body.complete
+
+    assert asyncio.run(seconds(*[20] * 12))[1]  # 0.36 s, three times the shortest
+    for sizes in ([1] * 100, [500, *[1] * 100]):
+        taken, complete = asyncio.run(seconds(*sizes))
+        assert not complete and taken < 0.6
 
 
 def test_bodies_of_all_together_are_bounded_and_leaving_makes_room():

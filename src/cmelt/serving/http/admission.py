@@ -39,7 +39,10 @@ def _without_port(host: str) -> str:
 
 
 class Gate:
-    """Counts requests and bytes that are inside, over all requests; one event loop uses it."""
+    """Counts requests that are inside, and bytes of bodies, over all requests; one event loop uses it.
+
+    A request is inside once its body is there: bodies that come slowly, or never, take nobody's place.
+    """
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -48,10 +51,14 @@ class Gate:
 
     def enter(self) -> None:
         """Let one more in, or refuse it."""
+        self.check()
+        self.inside += 1
+
+    def check(self) -> None:
+        """Refuse one more where there is no room for it."""
         if self.inside >= self._limits.waiting:
             reason = f"{self._limits.waiting} requests are at work or waiting"
             raise Refusal(UNAVAILABLE, "the request", reason, "ask again in a moment", 1)
-        self.inside += 1
 
     def take(self, count: int) -> None:
         """Count bytes of a body in, or refuse them."""
@@ -59,14 +66,14 @@ class Gate:
             raise Refusal(UNAVAILABLE, "the body", "large bodies of others are on their way", "ask again in a moment", 2)
         self.bytes += count
 
-    def leave(self, count: int) -> None:
+    def leave(self, count: int, *, entered: bool = True) -> None:
         """One request, and the bytes of its body, are done."""
-        self.inside -= 1
+        self.inside -= int(entered)
         self.bytes -= count
 
 
 class Body:
-    """A request's body as it comes: no larger, no slower than allowed, and counted at the gate.
+    """A request's body as it comes: no larger, no slower than allowed, and counted at the gate, which it opens when it is there.
 
     Args:
         receive: the server's.
@@ -78,11 +85,13 @@ class Body:
 
     def __init__(self, receive: Receive, headers: Mapping[str, str], gate: Gate, limits: Limits, started: float) -> None:
         self._receive, self._gate, self._limits = receive, gate, limits
-        self._started = started
+        self._last = started + limits.receive_seconds
+        self._slow = started + limits.slow_seconds, limits.slow_bytes
         self._announced = headers.get("content-length", "")
         self.asked_first = headers.get("expect", "").lower() == "100-continue"
         self.bytes = 0
         self._complete = asyncio.Event()
+        self.entered = False
         self._there_is_one = self._announced not in ("", "0") or "transfer-encoding" in headers
 
     @property
@@ -91,15 +100,14 @@ class Body:
         return self._complete.is_set()
 
     @property
+    def announced(self) -> bool:
+        """Whether the request has one at all."""
+        return self._there_is_one
+
+    @property
     def coming(self) -> bool:
         """Whether more of it may still be on its way."""
         return self._there_is_one and not self.complete
-
-    @property
-    def _seconds(self) -> float:
-        """How long all of it may take: a few seconds, and longer for one that comes at a fair speed."""
-        limits = self._limits
-        return min(limits.receive_seconds, limits.slow_seconds + self.bytes / limits.slow_bytes)
 
     def check_announced(self) -> None:
         """Refuse a body that is announced too large before any of it is read."""
@@ -110,20 +118,42 @@ class Body:
         """The next part. Raises Refusal."""
         if self.complete:
             return await self._receive()
-        try:
-            async with asyncio.timeout_at(self._started + self._seconds):
-                message = await self._receive()
-        except TimeoutError:
-            reason = f"it has not come within {self._seconds:.3g} s"
-            raise Refusal(408, "the body", reason, "send it faster, or a smaller one") from None
-        if message["type"] != "http.request" or not message.get("more_body", False):
+        message = await self._next()
+        whole = message["type"] == "http.request" and not message.get("more_body", False)
+        if whole or message["type"] != "http.request":
             self._complete.set()
         size = len(message.get("body", b""))
         if self.bytes + size > self._limits.body_bytes:
             raise self._too_large()
         self._gate.take(size)
         self.bytes += size
+        if whole:
+            self.enter()
         return message
+
+    def enter(self) -> None:
+        """Take a place inside, once. Raises Refusal."""
+        if not self.entered:
+            self._gate.enter()
+            self.entered = True
+
+    def leave(self) -> None:
+        """Give back what was taken at the gate."""
+        self._gate.leave(self.bytes, entered=self.entered)
+
+    async def _next(self) -> Message:
+        """The next part as the server has it, unless too little has come for too long."""
+        loop = asyncio.get_running_loop()
+        while True:
+            until, wanted = self._slow
+            try:
+                async with asyncio.timeout_at(min(until, self._last)):
+                    return await self._receive()
+            except TimeoutError:
+                if loop.time() >= self._last or self.bytes < wanted:
+                    reason = f"it comes too slowly, or has not come within {self._limits.receive_seconds:g} s"
+                    raise Refusal(408, "the body", reason, "send it faster, or a smaller one") from None
+                self._slow = until + self._limits.slow_seconds, self.bytes + self._limits.slow_bytes
 
     async def ended(self) -> None:
         """Return once the caller has gone, or has its answer."""

@@ -34,7 +34,7 @@ class Connection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A caller has come; the first request's head is awaited from now on."""
         super().connection_made(transport)
-        self._refused = False
+        self._refused = self._anything = False
         self._head_due: asyncio.TimerHandle | None = None
         if len(self.connections) > self.limits.connections:
             self.app_state = {**self.app_state, CROWDED: True}
@@ -44,6 +44,7 @@ class Connection(H11Protocol):
         """Something has come: it belongs to the request, unless that has been refused."""
         if self._refused:
             return
+        self._anything = True
         super().data_received(data)
         self._time_the_head()
 
@@ -77,7 +78,9 @@ class Connection(H11Protocol):
 
     def _too_slow(self) -> None:
         self._head_due = None
-        if not self._refused and self.conn.their_state is h11.IDLE:
+        if not self._anything:
+            self.transport.close()  # opened in advance, as browsers do
+        elif not self._refused and self.conn.their_state is h11.IDLE:
             reason = f"its head has not come within {self.limits.slow_seconds:g} s"
             self._refuse(Refusal(408, "the request", reason, "send it at once"))
 

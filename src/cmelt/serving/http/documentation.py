@@ -20,6 +20,14 @@ _REASONS = {
 REFUSALS: dict[int | str, dict[str, Any]] = {
     status: {"model": Refused, "description": reason} for status, reason in _REASONS.items()
 }
+#: Of an address that has a name in it.
+NOT_THERE: dict[int | str, dict[str, Any]] = {404: {"model": Refused, "description": "There is none of that name."}}
+#: Of what anybody may ask who knows the service's name, while it has connections left; 401 where a token is asked for.
+LOOKING: dict[int | str, dict[str, Any]] = {status: REFUSALS[status] for status in (403, 503)}
+METRICS_ANSWER: dict[int | str, dict[str, Any]] = {
+    200: {"description": "Figures as Prometheus reads them.", "content": {"text/plain": {"schema": {"type": "string"}}}},
+    401: REFUSALS[401],
+}
 CANONICAL_ANSWER: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "uint32 little-endian header length, JSON header, int16 little-endian [leads, samples].",
@@ -73,7 +81,7 @@ def _request(options: dict[str, Any], *, needs_ecg: bool = True) -> dict[str, An
         "properties": {
             "signal": {
                 "type": "array",
-                "items": {"type": "array", "items": {"type": "number", "nullable": True}},
+                "items": {"type": "array", "items": {"type": ["number", "null"]}},
                 "description": "One list a lead; null where nothing was measured.",
             },
             "leads": {"type": "array", "items": _TEXT},

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import cmelt
 from cmelt.errors import CMeltError
-from cmelt.serving.http.admission import Body, Gate, check_host, check_token
+from cmelt.serving.http.admission import Body, check_host, check_token
 from cmelt.serving.http.connection import CROWDED
 from cmelt.serving.http.page import page_files
 from cmelt.serving.http.refusal import UNAVAILABLE, Refusal, refusal_of
@@ -44,7 +44,7 @@ class Guard:
 
     def __init__(self, app: ASGIApp, service: Service) -> None:
         self._app, self._service = app, service
-        self._gate = Gate(service.limits)
+        self._gate = service.gate
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
@@ -54,7 +54,7 @@ class Guard:
         started = asyncio.get_running_loop().time()
         headers = Headers(scope=scope)
         body = Body(receive, headers, self._gate, self._service.limits, started)
-        answer = _Answer(send, scope, self._service.identity)
+        answer = _Answer(send, scope, self._service)
         try:
             await self._admitted(scope, headers, body, answer)
         except ClientDisconnect:
@@ -79,16 +79,16 @@ class Guard:
                 await self._app(scope, body.receive, answer.send)
             return
         body.check_announced()
-        self._gate.enter()
-        self._service.inside = self._gate.inside
+        self._gate.check()
+        if not body.announced:
+            body.enter()
         watching = asyncio.create_task(_watch(body, answer, asyncio.current_task()))
         try:
             async with asyncio.timeout(settings.limits.answer_seconds):
                 await self._app(scope, body.receive, answer.send)
         finally:
             watching.cancel()
-            self._gate.leave(body.bytes)
-            self._service.inside = self._gate.inside
+            body.leave()
 
     async def _refuse(self, error: Exception, body: Body, answer: _Answer, started: float) -> None:
         refusal = self._refusal(error, answer.request_id)
@@ -133,8 +133,8 @@ class Guard:
 class _Answer:
     """What is sent, with the headers that every answer has."""
 
-    def __init__(self, send: Send, scope: Scope, model: str | None) -> None:
-        self._send, self._model = send, model
+    def __init__(self, send: Send, scope: Scope, service: Service) -> None:
+        self._send, self._service = send, service
         self._is_page = route_of(scope["path"]) == "page"
         self.request_id = secrets.token_hex(4)
         self.status, self.seconds = 0, 0.0
@@ -146,8 +146,10 @@ class _Answer:
             self.status = message["status"]
             headers = MutableHeaders(scope=message)
             headers.update({**STANDING_HEADERS, "X-Request-Id": self.request_id})
-            if self._model is not None:
-                headers[MODEL_HEADER] = self._model
+            if self._service.identity is not None:
+                headers[MODEL_HEADER] = self._service.identity
+            if self._service.ending:
+                headers["Connection"] = "close"  # so that the caller asks nothing more over it
             headers.setdefault("Cache-Control", "no-cache" if self._is_page else "no-store")
         self.complete = message["type"] == "http.response.body" and not message.get("more_body", False)
         await self._send(message)

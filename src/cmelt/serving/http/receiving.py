@@ -10,7 +10,7 @@ from tempfile import SpooledTemporaryFile
 from typing import Any, BinaryIO, cast
 
 from starlette.datastructures import UploadFile
-from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from cmelt.records.record import Record
@@ -24,7 +24,8 @@ MULTIPART, JSON = "multipart/form-data", "application/json"
 _FIELDS = 64
 _LONGEST_FIELD = 256 << 10
 _FILE = "file"
-_IN_MEMORY = 1 << 20
+#: Of a body, or of one file of it; what is larger waits in a file without a name.
+_IN_MEMORY = 128 << 10
 
 
 @dataclass(frozen=True)
@@ -121,9 +122,13 @@ async def _spooled(request: Request) -> BinaryIO:
 async def _form(request: Request, query: tuple[tuple[str, str], ...], most_files: int, *, needs_ecg: bool) -> Parcel:
     """Files stay where the form's parser has put them: in memory, or in a file without a name that ends with the request."""
     try:
-        form = await request.form(max_files=most_files, max_fields=_FIELDS, max_part_size=_LONGEST_FIELD)
-    except HTTPException as error:
-        if error.detail.startswith(("Too many", "Part exceeded")):
+        parser = MultiPartParser(
+            request.headers, request.stream(), max_files=most_files, max_fields=_FIELDS, max_part_size=_LONGEST_FIELD
+        )
+        parser.spool_max_size = _IN_MEMORY
+        form = await parser.parse()
+    except MultiPartException as error:
+        if error.message.startswith(("Too many", "Part exceeded")):
             remedy = f"send at most {most_files} files, {_FIELDS} fields, and {_LONGEST_FIELD >> 10} KiB a field"
             raise Refusal(TOO_LARGE, "the form", "it has too many parts, or too long a field", remedy) from None
         raise Refusal(UNPROCESSABLE, "the form", "it is not multipart/form-data as RFC 7578 has it", "send it whole") from None

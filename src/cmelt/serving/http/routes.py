@@ -17,16 +17,17 @@ from cmelt.serving.http.answers import (
     ExampleName,
     ExamplesAnswer,
     ReadyAnswer,
+    Refused,
     TasksAnswer,
 )
-from cmelt.serving.http.documentation import ASKED, CANONICAL_ANSWER, EMBEDDED, READ, REFUSALS
+from cmelt.serving.http.documentation import ASKED, CANONICAL_ANSWER, EMBEDDED, LOOKING, METRICS_ANSWER, NOT_THERE, READ, REFUSALS
 from cmelt.serving.http.examples import EXAMPLES, example_record
 from cmelt.serving.http.metrics import CONTENT_TYPE_LATEST
 from cmelt.serving.http.receiving import received
 from cmelt.serving.http.service import Service, drawable
 
 router = APIRouter(responses=REFUSALS)
-health = APIRouter()
+health = APIRouter(responses=LOOKING)
 
 
 def service_of(request: Request) -> Service:
@@ -68,7 +69,7 @@ async def examples(request: Request) -> ExamplesAnswer:  # noqa: ARG001 (routes 
     )
 
 
-@router.get("/v1/examples/{name}", responses=CANONICAL_ANSWER, response_class=Response, tags=["examples"])
+@router.get("/v1/examples/{name}", responses=CANONICAL_ANSWER | NOT_THERE, response_class=Response, tags=["examples"])
 async def example(request: Request, name: str) -> Response:
     """One of them, in the canonical form; always the same."""
     content = await service_of(request).reading(lambda: _example(name))
@@ -87,7 +88,7 @@ async def healthz() -> AliveAnswer:
     return AliveAnswer(alive=True)
 
 
-@health.get("/readyz", response_model=ReadyAnswer, tags=["health"])
+@health.get("/readyz", response_model=ReadyAnswer, responses={503: {"model": ReadyAnswer | Refused}}, tags=["health"])
 async def readyz(request: Request) -> JSONResponse:
     """Whether it answers questions: 503 while the model is being loaded."""
     service = service_of(request)
@@ -103,7 +104,7 @@ async def readyz(request: Request) -> JSONResponse:
     return JSONResponse(answer.model_dump(), 200 if ready else 503, headers)
 
 
-@health.get("/metrics", response_class=Response, tags=["health"])
+@health.get("/metrics", responses=METRICS_ANSWER, response_class=Response, tags=["health"])
 async def metrics(request: Request) -> Response:
     """Figures for Prometheus."""
     return Response(service_of(request).metrics.text(), media_type=CONTENT_TYPE_LATEST)

@@ -47,7 +47,9 @@ def serve(sources: Sources, settings: ServiceSettings, say: Callable[[str], None
         sys.setswitchinterval(_SWITCH_SECONDS)
         disable_created_metrics()  # a second series for each, which nobody reads
         service = Service(sources, settings)
-        server = _Server(_configuration(service, lambda: _end(server)), folder, settings.limits.stop_seconds + _AFTER_STOP)
+        server = _Server(
+            _configuration(service, lambda: _end(server)), service, folder, settings.limits.stop_seconds + _AFTER_STOP
+        )
         # uvicorn raises the signal again when it is done; then it means nothing any more. SIGINT stays an interruption.
         signal.signal(signal.SIGTERM, lambda *_: None)
         say(f"serving {sources.name} at {address(listening)}")
@@ -69,9 +71,9 @@ class _Server(uvicorn.Server):
     A file that is read, or an explanation that is computed, cannot be interrupted; nobody waits for it any more by then.
     """
 
-    def __init__(self, config: uvicorn.Config, folder: Path, seconds: float) -> None:
+    def __init__(self, config: uvicorn.Config, service: Service, folder: Path, seconds: float) -> None:
         super().__init__(config)
-        self._folder, self._seconds = folder, seconds
+        self._service, self._folder, self._seconds = service, folder, seconds
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """A signal has come."""
@@ -79,6 +81,7 @@ class _Server(uvicorn.Server):
             last = threading.Timer(self._seconds, self._leave)
             last.daemon = True
             last.start()
+        self._service.ending = True
         super().handle_exit(sig, frame)
 
     def _leave(self) -> None:

@@ -12,7 +12,7 @@ from fastapi.responses import Response
 from cmelt.records.record import Record
 from cmelt.serving.http import canonical
 from cmelt.serving.http.answers import Hit, SearchAnswer
-from cmelt.serving.http.documentation import CANONICAL_ANSWER, REFUSALS, SEARCHED
+from cmelt.serving.http.documentation import CANONICAL_ANSWER, NOT_THERE, REFUSALS, SEARCHED
 from cmelt.serving.http.question import Given, number_in, text_of, texts_of
 from cmelt.serving.http.receiving import Parcel, received
 from cmelt.serving.http.refusal import UNPROCESSABLE, Refusal, blamed_on
@@ -53,7 +53,7 @@ async def search(request: Request) -> SearchAnswer:
     )
 
 
-@router.get("/v1/index/{row}", responses=CANONICAL_ANSWER, response_class=Response)
+@router.get("/v1/index/{row}", responses=CANONICAL_ANSWER | NOT_THERE, response_class=Response)
 async def found_ecg(request: Request, row: int) -> Response:
     """The ECG of a hit, in the canonical form."""
     service = service_of(request)

@@ -20,6 +20,7 @@ from cmelt.records.units import measured
 from cmelt.serving.confidence import NO_ECG, UNLIKE, Confidence, judge
 from cmelt.serving.engine import scored
 from cmelt.serving.http import answers, canonical, loaded
+from cmelt.serving.http.admission import Gate
 from cmelt.serving.http.kept_prompts import KeptPrompts
 from cmelt.serving.http.loaded import Loaded, Sources
 from cmelt.serving.http.metrics import Metrics
@@ -61,10 +62,16 @@ class Service:
         warm = Question(DEFAULT_TASK)
         batching = Batching(limits.batch_windows, limits.batch_seconds)
         self.worker: Worker[Loaded] = Worker(lambda: loaded.load(sources, warm), loaded.embed, batching, self.metrics.batch)
-        self.inside = 0
+        self.gate = Gate(limits)
+        self.ending = False
         self.metrics.watch(lambda: float(self.inside), lambda: self.worker.ready)
         self._readers = ThreadPoolExecutor(limits.readers, thread_name_prefix="cmelt-reader")
         self._prompts = KeptPrompts(self.worker)
+
+    @property
+    def inside(self) -> int:
+        """Requests at work or waiting."""
+        return self.gate.inside
 
     @property
     def limits(self) -> Limits:

@@ -22,10 +22,10 @@ class Limits:
         bodies: so many full bodies may be on their way at a time, in all requests together.
         files: parts of one upload.
         receive_seconds: from the first byte of a request until its body is there, at most.
-        slow_seconds: in which a request's head has to come; and its body, unless that comes at `slow_bytes` a second.
+        slow_seconds: in which a request's head has to come; and in which its body has to bring `slow_bytes`, each time anew.
         slow_bytes: see `slow_seconds`.
         answer_seconds: from the first byte until the answer, waiting included.
-        waiting: requests that are inside at a time; one more is told to come again.
+        waiting: requests whose bodies are there, at work or waiting; one more is told to come again.
         connections: that are open at a time, idle ones too; one more is told to come again.
         windows: stretches of the model's length that one ECG may have.
         batch_windows: stretches that go through the model together.
@@ -38,8 +38,8 @@ class Limits:
     bodies: int = 8
     files: int = 8
     receive_seconds: float = 20.0
-    slow_seconds: float = 8.0
-    slow_bytes: int = 64 << 10
+    slow_seconds: float = 3.0
+    slow_bytes: int = 24 << 10
     answer_seconds: float = 60.0
     waiting: int = 64
     connections: int = 512
