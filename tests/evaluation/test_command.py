@@ -123,3 +123,17 @@ def test_an_occupied_folder_is_refused_before_any_work(world):
 
 def test_a_named_model_reports_beside_the_caller():
     assert command._default_folder("small") == Path("small-evaluation")
+
+
+def test_of_tasks_that_nobody_named_one_that_cannot_be_answered_is_left_out_and_said(world):
+    folder, store, _ = world
+    known = {"t:fast": "rhythm:AFIB", "t:wide": "rhythm:SR"}
+    store.index["labels"] = [["form:NDT", *(known[name] for name in names if name in known)] for names in store.index["labels"]]
+    arguments = (folder / "run", "--data", "store", "--no-probe", "--no-examples", "--json", *FAST)
+    result = invoke(*arguments)
+    assert result.exit_code == 0, result.output
+    assert "ptbxl-rhythm" in json.loads(result.stdout)["results"]
+    assert "ptbxl-form" not in json.loads(result.stdout)["results"]
+    assert "ptbxl-form is left out: none of its classes has both positives and negatives" in result.stderr
+    named = invoke(*arguments, "--task", "ptbxl-form")
+    assert isinstance(named.exception, StoreError)  # who asks for it is told that it cannot be had

@@ -66,7 +66,7 @@ def evaluate(
     shares = numbers_of(fractions, "--fractions") if probe else ()
     protocol = Protocol(shares, draws, bootstrap, seed, words_of(splits), leave_out_known)
     store = open_store(data)
-    tasks = _tasks(task, store)
+    tasks = _tasks(task, store, protocol)
     asked = Asked(retrieval, identification, open_store(shift_to) if shift_to else None, shift_part)
     embedder, control = load_embedder(run), load_embedder(run, random=True, seed=seed)
     _check_aligned(embedder, protocol, retrieval)
@@ -96,12 +96,19 @@ def _default_folder(run: str) -> Path:
     return Path(run) / "evaluation" if Path(run).is_dir() else Path(f"{Path(run).name}-evaluation")
 
 
-def _tasks(names: list[str] | None, store: Store) -> list[Task]:
+def _tasks(names: list[str] | None, store: Store, protocol: Protocol) -> list[Task]:
+    """The named ones; without names, every bundled one that the store can answer. One of these that it cannot ends nothing."""
+    from cmelt.evaluation.protocol import answerable
     from cmelt.evaluation.tasks import bundled_tasks, load_task, tasks_in
 
     if names:
         return [load_task(name) for name in names]
-    tasks = tasks_in(store.index["labels"].tolist())
+    tasks = []
+    for task in tasks_in(store.index["labels"].tolist()):
+        if answerable(store, task, protocol):
+            tasks.append(task)
+        else:
+            say(f"{task.name} is left out: none of its classes has both positives and negatives among the records to evaluate")
     if not tasks:
         fault = "none of its labels belongs to a bundled task"
         raise StoreError(store.path, fault, f"give a task file with --task (bundled: {', '.join(bundled_tasks())})")

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from cmelt.errors import ConfigError, StoreError
 from cmelt.evaluation.embedder import Embedder, EvaluationStore, Progress, Rows, Vectors, embed_rows, patients_of
+from cmelt.evaluation.metrics import evaluable
 from cmelt.evaluation.subgroups import Grouping, groups_of
 from cmelt.evaluation.tasks import Task
 
@@ -75,6 +76,12 @@ def rows_of(store: EvaluationStore, task: Task, protocol: Protocol) -> tuple[tup
         raise StoreError("store", fault, "check the labels (cmelt inspect) and the splits")
     training = members_of(store, task, store.rows("train")) if protocol.fractions else np.zeros(0, np.int64)
     return tuple(splits), evaluated, training
+
+
+def answerable(store: EvaluationStore, task: Task, protocol: Protocol) -> bool:
+    """Whether some class of the task has both positives and negatives among the records that would be evaluated."""
+    evaluated = members_of(store, task, store.rows(*(protocol.splits or task.splits)))
+    return bool(evaluable(truth_of(store, task, evaluated)).any())
 
 
 def members_of(store: EvaluationStore, task: Task, rows: Rows) -> Rows:
