@@ -2,6 +2,7 @@
 # make test      the quick suite            make test-all   the thorough one too
 # make lint      ruff and mypy              make docs      the documentation site: build/docs/index.html
 # make bench     speed and memory: benchmarks/RESULTS.md (ONLY="quality growth": these; RELEASE=FOLDER: beside the authors' release)
+# make notebooks   run notebooks/ anew and keep what they show
 # make train-small   the bundled model from the data in $CMELT_DATA_DIR (default: ../shared/data), card included: hours on two cores
 #
 # Needs Python 3.11 or newer and make. PYTHON=… chooses another interpreter; TORCH_INDEX=… an index that has torch for your
@@ -19,7 +20,7 @@ TRAINED ?= trained
 PYTHON ?= $(shell for python in python3.11 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: install demo test test-all lint docs bench train-small clean
+.PHONY: install demo test test-all lint docs notebooks bench train-small clean
 .DEFAULT_GOAL := test
 
 install: $(INSTALLED)
@@ -51,6 +52,9 @@ SITE := build/docs
 docs: $(INSTALLED)
 	$(BIN)/python -m sphinx -b html -q -n -W --keep-going -c docs/site -d build/doctrees . $(SITE)
 	@echo "the site: $(SITE)/index.html"
+
+notebooks: $(INSTALLED)
+	$(BIN)/python scripts/run_notebooks.py
 
 bench: $(INSTALLED)
 	$(BIN)/python benchmarks/run_all.py $(if $(RELEASE),--release $(RELEASE)) $(if $(ONLY),--only $(ONLY))

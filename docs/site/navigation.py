@@ -7,7 +7,7 @@ from collections.abc import Collection
 #: Headings of the side bar, and their pages from the repository's root; `*` takes what is there, by name.
 CONTENTS: dict[str, list[str]] = {
     "Begin": ["README", "docs/model", "docs/python", "docs/plot", "docs/page", "docs/faq"],
-    "Notebooks": ["notebooks/*"],
+    "Notebooks": ["docs/notebooks", "notebooks/*"],
     "Data": ["docs/prepare", "docs/sources", "docs/quality", "docs/simulation"],
     "Train": ["docs/pretrain-where", "docs/pretrain", "docs/cluster", "docs/negatives", "docs/recipe", "docs/speed"],
     "Evaluate": ["docs/honest-evaluation", "docs/evaluate", "docs/prompts", "docs/study", "docs/results"],
