@@ -171,7 +171,8 @@ def _files_step(store: Store, sources: Sequence[Path]) -> Step:
     from cmelt.store.layout import INDEX
 
     index = store.index
-    some = [round(n * (len(index) - 1) / max(FILES_READ - 1, 1)) for n in range(min(FILES_READ, len(index)))]
+    count = min(FILES_READ, len(index))
+    some = [round(number * (len(index) - 1) / max(count - 1, 1)) for number in range(count)]
     origins = index["origin"].iloc[some].tolist()
     facts: dict[str, Any] = {"records": len(index), "named in": f"{INDEX}, column origin", "such as": origins[:3]}
     sha256 = store.manifest["files"][INDEX]["sha256"]
