@@ -139,3 +139,21 @@ def test_two_mappings_are_told_apart_by_their_dotted_keys():
     assert differing_keys(one, dict(one)) == []
     assert differing_keys(one, {"a": 2, "b": {"c": [1, 3]}, "e": 3, "f": 0}) == ["a", "b.c", "b.d", "f"]
     assert differing_keys("one", "other") == [""]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("a: &a [1, 2]\nname: [*a, *a]\n", r"another part of itself \(\*a, line 2\)"),
+        ("name: " + "[" * 200 + "]" * 200, "nested more than 50 deep"),
+        ("name: " + "[" * 100_000, "nested more than 50 deep"),
+        ("# " + "x" * (5 << 20), "larger than 4 MiB"),
+        ("name: \x00", "not readable"),
+    ],
+)
+def test_yaml_that_stands_for_more_than_it_says_is_refused(tmp_path, content, reason):
+    (tmp_path / "r.yaml").write_text(content)
+    with pytest.raises(ConfigError, match=reason):
+        read_yaml(tmp_path / "r.yaml")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read_yaml(tmp_path)

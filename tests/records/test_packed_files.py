@@ -130,3 +130,12 @@ def test_leads_survive_packing(tmp_path):
     write_wfdb(tmp_path / "r", heart())
     pack(tmp_path / "r.dat")
     assert read_ecg(tmp_path / "r").leads == LEADS
+
+
+@pytest.mark.parametrize("name", ["..gz", "...gz", ".gz"])
+def test_a_packed_file_whose_name_is_nothing_but_dots_is_unpacked_like_any(tmp_path, name):
+    """What is left of the name without its ending means a folder: it must not be written to."""
+    text = gzip.compress(b"Dear colleague")
+    (tmp_path / name).write_bytes(text)
+    with pytest.raises(RecordError, match="not an ECG format"):
+        read_ecg(tmp_path / name)

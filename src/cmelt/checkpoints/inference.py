@@ -87,6 +87,8 @@ def load_towers(name: str | Path) -> TrainedTowers:
     hashes = manifest.get(SHARES, {})
     if not hashes:
         verify(folder, CheckpointError)
+    if WEIGHTS not in manifest["files"]:
+        raise CheckpointError(folder / WEIGHTS, "is not among the model's files", "restore the model's folder")
     settings, objectives = _settings(folder / _CONFIG)
     learned = objectives.aligned, objectives.negative_weight, str(manifest["files"][WEIGHTS]["sha256"])
     try:
@@ -103,6 +105,8 @@ def _settings(path: Path) -> tuple[ModelSettings, ObjectiveSettings]:
     """The sizes that config.json states, and what trained the model."""
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if "auto_map" in content:  # where transformers looks for a module to import
+            raise CheckpointError(path, "names code of its own that is to be run", "no model of ours has any: do not use it")
         objectives = from_mapping(ObjectiveSettings, content.get("objectives") or {}, path, "objectives")
         return from_mapping(ModelSettings, content["settings"], path, "settings"), objectives
     except (ValueError, KeyError, TypeError, AttributeError) as fault:

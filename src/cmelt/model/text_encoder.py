@@ -59,9 +59,9 @@ def pretrained_text_encoder(name_or_path: str) -> PreTrainedModel:
     Raises ConfigError where it cannot be had.
     """
     try:
-        config = AutoConfig.from_pretrained(name_or_path)
-        return _without_pooler(_auto_class(config).from_pretrained(name_or_path))
-    except OSError:
+        config = AutoConfig.from_pretrained(name_or_path, trust_remote_code=False)
+        return _without_pooler(_auto_class(config).from_pretrained(name_or_path, trust_remote_code=False))
+    except (OSError, ValueError):
         raise ConfigError(
             "model.text.weights",
             f"no text encoder at {name_or_path}",

@@ -92,9 +92,9 @@ def hf_encoder(name_or_path: str | Path, *, max_tokens: int = 256, device: str |
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     tokenizer = load_tokenizer(name_or_path)
     try:
-        config = AutoConfig.from_pretrained(str(name_or_path))
+        config = AutoConfig.from_pretrained(str(name_or_path), trust_remote_code=False)
         family = AutoModelForTextEncoding if config.is_encoder_decoder else AutoModel
-        model = family.from_pretrained(str(name_or_path)).to(device).eval()
+        model = family.from_pretrained(str(name_or_path), trust_remote_code=False).to(device).eval()
     except (OSError, ValueError, KeyError) as error:
         fault = f"no text encoder can be loaded from it ({type(error).__name__})"
         remedy = 'give a local path that holds its files, or set the encoder to "lsa", which needs no download'

@@ -198,7 +198,7 @@ class CMeltEcgTextProcessor(ProcessorMixin):
 
         hub = {key: kwargs[key] for key in _HUB if key in kwargs}
         extractor = CMeltFeatureExtractor.from_pretrained(pretrained_model_name_or_path, **hub)
-        return cls(extractor, AutoTokenizer.from_pretrained(pretrained_model_name_or_path, **hub))
+        return cls(extractor, AutoTokenizer.from_pretrained(pretrained_model_name_or_path, trust_remote_code=False, **hub))
 
     @property
     def model_input_names(self) -> list[str]:

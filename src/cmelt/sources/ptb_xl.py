@@ -16,6 +16,7 @@ from cmelt.errors import SourceError
 from cmelt.records.readers import physionet
 from cmelt.records.record import Record
 from cmelt.sources.about import About, require_files
+from cmelt.sources.remote_files import safe_path
 from cmelt.sources.source import Entry, Listing
 from cmelt.sources.tables import file_stamp, read_csv
 
@@ -79,6 +80,7 @@ class PtbXl:
         missing = 0
         last = DEVELOPMENT_FOLDS if self.development else OFFICIAL_FOLDS
         for row in table.to_dict("records"):
+            row[column] = safe_path(str(row[column]), f"{root / DATABASE} (ecg_id {row['ecg_id']})")
             if (root / f"{row[column]}.hea").exists():
                 entry = _entry(row, column, vocabularies, root / DATABASE, last)
                 entries += [entry] if entry.split else []

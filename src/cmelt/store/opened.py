@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -218,6 +218,8 @@ def open_store(path: str | Path, verify: Verify = "sizes") -> Store:
     manifest = _read_manifest(folder)
     for name, facts in manifest["files"].items():
         file = folder / name
+        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or "\0" in name:
+            raise StoreError(folder / MANIFEST, "names a file outside its folder", _REMEDY)
         if not file.is_file():
             raise StoreError(file, "is missing", _REMEDY)
         if file.stat().st_size != facts["bytes"]:
@@ -241,4 +243,9 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
         raise StoreError(path, f"store version {manifest.get('version')}, this program reads {VERSION}", "prepare it again")
     if manifest.get("sha256") != manifest_sha256(manifest):
         raise StoreError(path, "does not match its own SHA-256", _REMEDY)
+    files = manifest.get("files")
+    if not isinstance(files, dict) or not all(
+        isinstance(facts, dict) and {"bytes", "sha256"} <= facts.keys() for facts in files.values()
+    ):
+        raise StoreError(path, "does not say which files the store has", _REMEDY)
     return manifest

@@ -100,7 +100,7 @@ def load_tokenizer(name_or_path: str | Path) -> PreTrainedTokenizerBase:
     from transformers import AutoTokenizer
 
     try:
-        return AutoTokenizer.from_pretrained(str(name_or_path))
+        return AutoTokenizer.from_pretrained(str(name_or_path), trust_remote_code=False)  # unsaid, it would ask on a terminal
     except (OSError, ValueError, KeyError, ImportError) as error:
         fault = f"no tokenizer can be loaded from it ({type(error).__name__})"
         remedy = "give a local path that holds its files, or be online once so that the hub's copy is kept"

@@ -1,19 +1,25 @@
-"""One file a format. A new one is a module with `NAME`, `recognises` and `read`, and one line in `READERS`."""
+"""One file a format. A new one is a module with `NAME`, `recognises` and `read`, and one line in `READERS`.
+
+Installed packages add theirs by the entry points `cmelt.readers` (docs/extend/format.md).
+"""
 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Protocol
 
 from cmelt.errors import RecordError
 from cmelt.records.readers import aecg, dicom, edf, hdf5, matlab, muse, numpy_file, philips, physionet, scp, table
-from cmelt.records.readers.limits import gunzip, read_whole
+from cmelt.records.readers.limits import gunzip_into, read_whole
 from cmelt.records.readers.options import NOTHING_GIVEN, ReadOptions
 from cmelt.records.record import Record
 
-__all__ = ["READERS", "ReadOptions", "Reader", "read_ecg"]
+__all__ = ["READERS", "ReadOptions", "Reader", "known_readers", "read_ecg"]
 
 
 class Reader(Protocol):
@@ -31,10 +37,33 @@ class Reader(Protocol):
 #: Asked in this order: WFDB first, which claims MATLAB files with a header beside them; text tables, without a mark, last.
 READERS: tuple[Reader, ...] = (physionet, matlab, hdf5, numpy_file, scp, edf, dicom, muse, philips, aecg, table)
 
+#: Entry points of this group name modules like ours.
+ADDED_READERS = "cmelt.readers"
+
 HEAD_BYTES = 4096
 
 _GZIP = b"\x1f\x8b"
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
+
+
+def known_readers() -> Iterator[Reader]:
+    """Ours that go by a mark, those of installed packages, and text tables last."""
+    yield from READERS[:-1]
+    yield from _added_readers()
+    yield READERS[-1]
+
+
+@cache
+def _added_readers() -> tuple[Reader, ...]:
+    """The modules that installed packages name. They are looked for once, by the first file that none of ours claims."""
+    found = []
+    for point in entry_points(group=ADDED_READERS):
+        try:
+            found.append(point.load())
+        except (ImportError, AttributeError) as error:
+            fault = f"the reader {point.name} of an installed package cannot be imported: {error}"
+            raise RecordError(point.value, fault, "mend that package, or uninstall it") from error
+    return tuple(found)
 
 
 def read_ecg(path: str | Path, options: ReadOptions = NOTHING_GIVEN) -> Record:
@@ -58,20 +87,23 @@ def read_ecg(path: str | Path, options: ReadOptions = NOTHING_GIVEN) -> Record:
 
 
 def _reader_of(path: Path, head: bytes) -> Reader | None:
-    return next((reader for reader in READERS if reader.recognises(path, head)), None)
+    return next((reader for reader in known_readers() if reader.recognises(path, head)), None)
 
 
 def _read_unpacked(path: Path, options: ReadOptions) -> Record:
     """Read what is inside the gzip file at `path`: one layer, no larger than any ECG."""
-    content = gunzip(read_whole(path), path)
-    if not content or content.startswith(_GZIP):
-        fault = "the gzip file is packed twice" if content else "the gzip file holds nothing"
-        raise RecordError(path, fault, "unpack it first")
+    packed = read_whole(path)
     with tempfile.TemporaryDirectory(prefix="cmelt-") as folder:
-        inner = Path(folder) / (path.name.removesuffix(".gz") or "unpacked")
-        inner.write_bytes(content)
-        head = content[:HEAD_BYTES]
-        del content
+        named = path.name.removesuffix(".gz")
+        inner = Path(folder) / (named if named.strip(".") else "unpacked")
+        with inner.open("xb") as stream:  # to disk a megabyte at a time: a bomb takes no memory
+            gunzip_into(packed, stream, path)
+        del packed
+        with inner.open("rb") as stream:
+            head = stream.read(HEAD_BYTES)
+        if not head or head.startswith(_GZIP):
+            fault = "the gzip file is packed twice" if head else "the gzip file holds nothing"
+            raise RecordError(path, fault, "unpack it first")
         reader = _reader_of(inner, head)
         if reader is None:
             raise _not_known(path, head)
@@ -84,7 +116,7 @@ def _read_unpacked(path: Path, options: ReadOptions) -> Record:
 def _not_known(path: Path, head: bytes) -> RecordError:
     if head.startswith(_ZIP):
         return RecordError(path, "a zip archive", "unpack it first, then name a record in it")
-    formats = ", ".join(reader.NAME for reader in READERS)
+    formats = ", ".join(reader.NAME for reader in known_readers())
     return RecordError(path, "not an ECG format that is known here", f"known: {formats}")
 
 

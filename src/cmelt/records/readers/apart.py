@@ -28,7 +28,7 @@ from cmelt.errors import RecordError
 from cmelt.records.readers.limits import LARGEST_FILE
 
 #: Seconds that a file may take to say what it holds, and then, beside one for every 20 MB of that, to give it.
-PATIENCE = 2.0
+PATIENCE = 1.5
 _START = 60.0
 _BYTES_A_SECOND = 20e6
 _LONGEST_DESCRIPTION = 1 << 24

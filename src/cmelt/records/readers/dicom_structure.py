@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cmelt.errors import RecordError
-from cmelt.records.readers.limits import LARGEST_FILE
+from cmelt.records.readers.limits import LARGEST_FILE, inflate
 
 IMPLICIT_LITTLE, EXPLICIT_LITTLE = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
 DEFLATED, EXPLICIT_BIG = "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2"
@@ -123,16 +123,7 @@ def _meta(content: bytes, start: int) -> tuple[str | None, int]:
 
 def _inflated(packed: bytes, path: Path) -> bytes:
     """A deflated data set (RFC 1951, without zlib's header), up to `LARGEST_FILE` bytes of it."""
-    unpacker = zlib.decompressobj(-zlib.MAX_WBITS)
-    try:
-        content = unpacker.decompress(packed, LARGEST_FILE + 1)
-    except zlib.error as error:
-        raise RecordError(path, "its deflated part is damaged", "fetch it again") from error
-    if len(content) > LARGEST_FILE:
-        raise RecordError(path, f"unpacks to more than {LARGEST_FILE >> 20} MiB", "no ECG does: check where it comes from")
-    if not unpacker.eof:
-        raise RecordError(path, "its deflated part is truncated", "fetch it again")
-    return content
+    return inflate(packed, path, LARGEST_FILE, -zlib.MAX_WBITS)
 
 
 def _element(content: bytes, place: int, implicit: bool, big_endian: bool) -> _Element:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import gzip
 import io
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from cmelt.errors import RecordError
 
@@ -16,6 +18,8 @@ MOST_LEADS = 128
 LARGEST_FILE = 128 << 20
 
 _CHUNK = 1 << 20
+#: deflate packs no tighter: 1032 bytes into one.
+_TIGHTEST = 1032
 
 
 def refuse_size(leads: int, samples: int, where: str | Path) -> None:
@@ -52,29 +56,66 @@ def read_whole(path: Path, most: int = LARGEST_FILE) -> bytes:
     return content
 
 
-def inflate(packed: bytes, where: str | Path, most: int = LARGEST_FILE) -> bytes:
-    """zlib-packed bytes unpacked, up to `most` of them. Raises RecordError: damaged, or more than that."""
-    unpacker = zlib.decompressobj()
+def inflate(packed: bytes, where: str | Path, most: int = LARGEST_FILE, wbits: int = zlib.MAX_WBITS) -> bytes:
+    """zlib-packed bytes unpacked, up to `most` of them; `wbits` as in zlib (negative without zlib's header).
+
+    Raises:
+        RecordError: damaged, or more than that: told before any room is made for what comes out.
+    """
     try:
+        if len(packed) * _TIGHTEST > _CHUNK:
+            _refuse_bomb(packed, where, most, wbits)
+        unpacker = zlib.decompressobj(wbits)
         content = unpacker.decompress(packed, most + 1)
     except zlib.error as error:
         raise RecordError(where, "its compressed part is damaged", "fetch it again") from error
     if len(content) > most:
-        raise RecordError(where, f"unpacks to more than {most >> 20} MiB", "no ECG does: check where it comes from")
+        raise unpacks_to_more(where, most)
     if not unpacker.eof:
         raise RecordError(where, "its compressed part is truncated", "fetch it again")
     return content
 
 
+def unpacks_to_more(where: str | Path, most: int = LARGEST_FILE) -> RecordError:
+    """What to say of a bomb."""
+    return RecordError(where, f"unpacks to more than {most >> 20} MiB", "no ECG does: check where it comes from")
+
+
+def _refuse_bomb(packed: bytes, where: str | Path, most: int, wbits: int) -> None:
+    """Unpack a megabyte at a time and forget it: how much it comes to is known before any of it is kept."""
+    unpacker, total, left = zlib.decompressobj(wbits), 0, packed
+    while left and not unpacker.eof:
+        total += len(unpacker.decompress(left, _CHUNK))
+        left = unpacker.unconsumed_tail
+        if total > most:
+            raise unpacks_to_more(where, most)
+
+
 def gunzip(packed: bytes, where: str | Path, most: int = LARGEST_FILE) -> bytes:
     """As `inflate`, for a gzip file's bytes."""
-    content = bytearray()
+    total = sum(map(len, _unpacked(packed, where, most)))
+    content = bytearray(total)
+    place = 0
+    for piece in _unpacked(packed, where, most):
+        content[place : place + len(piece)] = piece
+        place += len(piece)
+    return bytes(content)
+
+
+def gunzip_into(packed: bytes, target: BinaryIO, where: str | Path, most: int = LARGEST_FILE) -> None:
+    """As `gunzip`, into a file, a megabyte at a time. Raises RecordError as it does, and OSError where there is no room."""
+    for piece in _unpacked(packed, where, most):
+        target.write(piece)
+
+
+def _unpacked(packed: bytes, where: str | Path, most: int) -> Iterator[bytes]:
+    total = 0
     try:
         with gzip.GzipFile(fileobj=io.BytesIO(packed)) as stream:
-            while chunk := stream.read(_CHUNK):
-                content += chunk
-                if len(content) > most:
-                    raise RecordError(where, f"unpacks to more than {most >> 20} MiB", "no ECG does: check where it comes from")
+            while piece := stream.read(_CHUNK):
+                total += len(piece)
+                if total > most:
+                    raise unpacks_to_more(where, most)
+                yield piece
     except (OSError, EOFError, zlib.error) as error:
         raise RecordError(where, "the gzip file is damaged or truncated", "fetch it again") from error
-    return bytes(content)

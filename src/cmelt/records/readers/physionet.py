@@ -87,7 +87,10 @@ def _looks_like_header(head: bytes, *, strictly: bool) -> bool:
 
 def _header_beside(path: Path) -> Path | None:
     """The header that names the signal file at `path`, where there is one."""
-    plain = path.with_name(path.name.removesuffix(".gz"))
+    name = path.name.removesuffix(".gz")
+    if not name.strip("."):
+        return None
+    plain = path.with_name(name)
     for header_path in (plain.with_suffix(".hea"), plain.with_suffix(".hea.gz")):
         if header_path == path or not header_path.is_file():
             continue
