@@ -1,4 +1,4 @@
-"""Names that lead out of a folder (benchmarks/faults/hostile_names.py): wherever one is taken from, nothing elsewhere is opened."""
+"""Names that lead out of a folder (benchmarks/faults/hostile_names.py): wherever one is taken from, nothing else is opened."""
 
 from __future__ import annotations
 
