@@ -81,7 +81,7 @@ def test_the_whole_way_by_keyboard_alone(page: Page, stand_in: StandIn) -> None:
     focus_with_tab(page, "#example-form button")
     page.keyboard.press("Enter")
     page.wait_for_selector("#pane-a:not([hidden])")
-    assert page.inner_text("#pane-a h2") == "ECG A: The known ECG"
+    assert page.inner_text("#pane-a h2") == "ECG A: The known ECG (simulated)"
     settled(page)
     focus_with_tab(page, "#pane-a .scroller")
     page.keyboard.press("c")
@@ -151,7 +151,7 @@ def test_nothing_sticks_out_and_every_button_is_large_enough(page: Page, size: s
 def test_a_screen_reader_is_told_what_happens(page: Page) -> None:
     show_example(page, "gaps")
     assert page.get_attribute("#pane-a svg.ecg", "role") == "img"
-    assert page.get_attribute("#pane-a svg.ecg", "aria-label") == "ECG A: The gaps ECG"
+    assert page.get_attribute("#pane-a svg.ecg", "aria-label") == "ECG A: The gaps ECG (simulated)"
     assert page.get_attribute("#problem", "role") == "alert"
     assert page.get_attribute("#pane-a .reading", "role") == "status"
     keys = page.locator("#paper-keys").text_content()

@@ -164,11 +164,73 @@ def test_facts_are_said_once_and_without_what_is_empty(tools: Tools) -> None:
         "age": 63,
         "sex": None,
         "labels": [],
-        "measurements": {"pr_ms": 160, "deep": {}},
+        "derived": ["III"],
+        "measurements": {"pr_ms": 160, "qtc_ms": 400, "p_axis_deg": 48, "heart_rate_bpm": 61.1, "deep": {}},
         "report": "long",
     }
     lines = tools("tools.factLines({rate: 500, seconds: 10, leads: ['I'], facts: given})", facts)
-    assert lines == [["rate", "500 Hz"], ["length", "10 s"], ["leads", "1"], ["age", "63"], ["measurements", "pr ms 160"]]
+    measured = "PR 160 ms, QTc 400 ms, P axis 48 °, heart rate 61.1 bpm"
+    assert lines == [["rate", "500 Hz"], ["length", "10 s"], ["leads", "1"], ["age", "63"], ["measurements", measured]]
+
+
+def test_what_is_true_of_several_leads_is_said_of_them_together(tools: Tools) -> None:
+    flags = ["noisy:V1", "mains:50", "noisy:V3", *(f"flat:{lead}" for lead in LEADS), "limb-swapped:I/II"]
+    told = tools("tools.toldOf(tools.marksOf({missing: ['V7', 'V8'], flags: given})).map(({text}) => text)", flags)
+    assert told == [
+        "V7, V8: not recorded",
+        "all leads: flat, nothing is on it",
+        "I and II look swapped",
+        "V1, V3: noisy",
+        "mains hum at 50 Hz stands out",
+    ]
+
+
+PAPER = """((ecg, sheet) => tools.drawPaper(sheet, ecg, {title: given[2], foot: given[3], marks: []}))
+  (ecgOf(given[0]), tools.sheetOf(ecgOf(given[0]), given[1]))"""
+
+
+@pytest.mark.parametrize(("seconds", "speed"), [(0.026, 25), (2, 12.5), (10, 12.5), (10, 25)])
+def test_all_that_is_written_below_has_room_and_a_long_title_is_cut(tools: Tools, seconds: float, speed: float) -> None:
+    foot = ["12.5 mm/s", "10 mm/mV", "filter 60 Hz notch (no effect at this rate), display only", "500 Hz", "research use only"]
+    given = [text(canonical(spikes(seconds, 500), 500)), {"layout": "3x4+1", "speed": speed, "gain": 10}, "x" * 300, foot]
+    code = f"""((paper) => {{ document.body.append(paper); try {{
+      return [paper.viewBox.baseVal.width, paper.viewBox.baseVal.height,
+        [...paper.querySelectorAll('.headline, .footline')].map((one) => {{ const box = one.getBBox();
+          return [box.x, box.y, box.x + box.width, box.y + box.height, one.textContent]; }})];
+    }} finally {{ paper.remove(); }} }})({PAPER})"""
+    width, height, (headline, footline) = tools(code, given)
+    for left, top, right, bottom, _ in (headline, footline):
+        assert left >= 0 and top >= 0 and right <= width and bottom <= height
+    assert headline[4].endswith("…") and all(part in footline[4] for part in foot)
+
+
+def test_a_reason_that_all_findings_share_is_said_once(tools: Tools) -> None:
+    result = {"score": 0.1, "probability": None, "low": None, "high": None, "cannot_tell": "too short"}
+    answer = {"results": [result | {"class": name} for name in ("a", "b")]}
+    code = "tools.scoreTable(tools.rowsOf({a: given, b: null}, 'name'), {both: false, chosen: null, onchoose: null}).textContent"
+    same = tools(code, answer)
+    assert same.count("too short") == 1 and same.count("cannot tell") == 2
+    answer["results"][1]["cannot_tell"] = "unlike the training data"
+    other = tools(code, answer)
+    assert "cannot tell: too short" in other and "cannot tell: unlike the training data" in other
+
+
+def test_findings_are_named_for_people(tools: Tools) -> None:
+    names = ["normal-ecg", "first-degree-av-block", "MI", "is there AF?", "st-elevation"]
+    assert tools("given.map(tools.findingText)", names) == [
+        "normal ECG",
+        "first degree AV block",
+        "MI",
+        "is there AF?",
+        "ST elevation",
+    ]
+
+
+def test_hits_come_with_the_notice_and_how_many_there_were(tools: Tools) -> None:
+    code = "tools.hitsShown(given[0], given[1], () => {}).map((one) => one.textContent)"
+    notice, much, _ = tools(code, [{"hits": [{"record": "1", "similarity": 0.5}], "among": 300}, "the page's notice"])
+    assert notice == "the page's notice" and "1 nearest of 300" in much
+    assert tools(code, [{"hits": [], "among": 0, "notice": "the service's"}, "x"])[0] == "the service's"
 
 
 @pytest.mark.parametrize(

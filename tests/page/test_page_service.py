@@ -15,6 +15,7 @@ import pytest
 from paper_on_screen import settled, trace, watched
 
 import cmelt
+from cmelt.serving.http.examples import example_record
 from cmelt.serving.notice import NOTICE
 
 if TYPE_CHECKING:
@@ -78,7 +79,10 @@ def test_a_record_of_two_files_is_drawn_as_it_was_measured_and_scored_as_in_pyth
     settled(page)
     assert page.inner_text("#score-notice") == NOTICE
     rows = page.locator("#score-table tbody tr").all()
-    shown = {row.locator("th").inner_text(): float(row.locator("td").first.inner_text().replace("−", "-")) for row in rows}
+    shown = {
+        row.locator("th").inner_text().split("\n")[0]: float(row.locator("td").first.inner_text().replace("−", "-"))
+        for row in rows
+    }
     model, processor = cmelt.load("small")
     lines = cmelt.typed_lines(["is there atrial fibrillation?", "normal ECG"])
     expected = cmelt.classify(model, processor, record, lines).of(0)
@@ -120,15 +124,28 @@ def test_neighbours_are_found_by_ecg_and_by_text_and_drawn_beside(page: Page) ->
     assert "male" not in page.inner_text("#hits").replace("female", "")
 
 
-def test_evidence_is_shown_where_the_service_has_it(page: Page) -> None:
-    if page.locator("#method-label").is_hidden():
-        pytest.skip("this service has no /v1/explain")
+@pytest.mark.parametrize("method", ["integrated-gradients", "occlusion"])
+def test_evidence_is_shown_where_the_service_has_it(page: Page, method: str) -> None:
+    pytest.importorskip("captum", reason="explanations need the extra explain")
+    page.select_option("#example", "atrial-fibrillation")
     page.click("#example-form button")
     page.wait_for_selector("#pane-a:not([hidden])")
     page.click("#ask-form button")
-    page.click("#score-table button >> nth=0")
+    page.wait_for_selector("#score-table button")
+    page.select_option("#method", method)
+    page.click("#score-table button:has-text('atrial fibrillation')")
     page.wait_for_selector("#evidence:not([hidden])")
+    settled(page)
     assert page.locator("#pane-a .evidence rect").count() > 10
+    model, processor = cmelt.load("small")
+    expected = cmelt.explain(model, processor, example_record("atrial-fibrillation"), "atrial fibrillation", method=method)
+    place = re.search(r"Most speaks for it in (\w+), ([\d.]+)–([\d.]+) s", page.inner_text("#evidence-text"))
+    assert place
+    row = expected.values[expected.leads.index(place[1])]
+    begin, end = (round(float(at) * expected.rate) for at in place.groups()[1:])
+    width = end - begin
+    sums = np.array([np.convolve(lead, np.ones(width), "valid") for lead in expected.values])
+    assert row[begin:end].sum() == pytest.approx(sums.max(), rel=0.02)  # no other fifth of a second has more
 
 
 def test_a_file_that_is_no_ecg_is_refused_in_words(page: Page) -> None:

@@ -163,6 +163,39 @@ def test_zoom_keeps_the_scale_said_and_fit_shows_the_whole_width(page: Page) -> 
     assert page.evaluate("document.querySelector('#pane-a .scroller').scrollLeft") == pytest.approx(300, abs=2)
 
 
+@pytest.mark.parametrize(("width", "beside"), [(1440, True), (900, False)])
+def test_the_paper_fits_and_scores_stand_beside_it_where_there_is_room(page: Page, width: int, beside: bool) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    show_example(page, "known")
+    paper, asking = (page.locator(name).bounding_box() for name in ("#pane-a svg.ecg", "#asking"))
+    true = 266 * PIXELS_A_MM
+    assert paper["width"] == pytest.approx(true, abs=0.1) if beside else width - 40 < paper["width"] < width
+    assert (asking["x"] >= paper["x"] + paper["width"]) == beside == (asking["y"] < paper["y"] + paper["height"])
+    page.click("#true-size")  # who has chosen a size keeps it
+    show_example(page, "other")
+    assert page.locator("#pane-a svg.ecg").bounding_box()["width"] == pytest.approx(true, abs=0.1)
+    if width == 900:
+        page.click("#fit")
+        page.select_option("#speed", "12.5")
+        page.click("#fit")  # narrower paper grows to the width, too
+        assert page.locator("#pane-a svg.ecg").bounding_box()["width"] == pytest.approx(width, abs=60)
+
+
+def test_what_happens_is_told_within_view_however_far_down_one_is(page: Page, stand_in: StandIn) -> None:
+    show_example(page, "known")
+    stand_in.refusal = (422, {"what": "the ECG", "reason": "no usable lead", "remedy": "leave it out"}, {})
+    for size in ((1000, 700), (844, 390)):
+        page.set_viewport_size({"width": size[0], "height": size[1]})
+        page.evaluate("document.querySelector('#ask-form button').scrollIntoView({block: 'end'})")
+        assert page.evaluate("scrollY") > 0
+        page.click("#ask-form button")
+        page.wait_for_selector("#problem:not([hidden])")
+        settled(page)
+        problem = page.locator("#problem").bounding_box()
+        assert problem["y"] >= 0 and problem["y"] + problem["height"] <= size[1]
+    stand_in.refusal = None
+
+
 @pytest.mark.slow
 def test_a_calibrated_screen_stretches_the_paper(page: Page, stand_in: StandIn) -> None:
     show_example(page, "known")
@@ -212,9 +245,9 @@ def test_a_minute_is_shown_in_parts_and_as_one_strip(page: Page) -> None:
 @pytest.mark.parametrize(
     ("name", "warnings", "on_paper"),
     [
-        ("two-leads", [f"{lead}: not recorded" for lead in LEADS[2:]], "not recorded"),
-        ("flat", ["poor quality", *(f"{lead}: flat" for lead in LEADS)], "flat"),
-        ("gaps", ["I and II look swapped", "V1: has gaps", "mains hum at 50 Hz"], "swapped?"),
+        ("two-leads", [f"{', '.join(LEADS[2:])}: not recorded"], "not recorded"),
+        ("flat", ["poor quality", "all leads: flat"], "flat"),
+        ("gaps", ["I and II look swapped", "V1: gaps", "mains hum at 50 Hz"], "swapped?"),
     ],
 )
 def test_faults_are_said_and_marked_on_the_paper(page: Page, name: str, warnings: list[str], on_paper: str) -> None:
@@ -284,8 +317,12 @@ def test_a_click_on_a_finding_shows_where_its_evidence_lies(page: Page, stand_in
     assert (path, asked) == ("/v1/explain", {"prompts": ["LBBB"], "method": ["integrated-gradients"]})
     assert "Most speaks for it in V1, 3.20–3.40 s" in page.inner_text("#evidence-text")
     assert "This sheet does not show it" in page.inner_text("#evidence-text")  # V1 stands for 5–7.5 s in columns
-    page.select_option("#layout", "12x1")
+    page.click("#evidence-text button.place")
+    assert page.input_value("#layout") == "12x1"
     assert "This sheet does not show it" not in page.inner_text("#evidence-text")
+    scroller = page.locator("#pane-a .scroller").bounding_box()
+    at = on_screen(page, 13 + 25 * sum(FOR_AT) / 2, 60)[0]
+    assert scroller["x"] < at < scroller["x"] + scroller["width"]
     bars = page.locator("#pane-a .evidence .for").evaluate_all(
         "(all) => all.map((one) => [Number(one.getAttribute('x')), Number(one.getAttribute('width'))])"
     )

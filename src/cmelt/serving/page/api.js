@@ -84,10 +84,9 @@ export async function explain(ecg, question) {
   return json(await request("v1/explain", posted(ecg, question)));
 }
 
-/** Hits nearest to an ECG, or to a text: [{record, similarity, report, age, sex, labels}]. */
+/** What is nearest to an ECG, or to a text: {notice, among, hits: [{record, similarity, report, age, sex, labels, ecg}]}. */
 export async function search(ecg, question) {
-  const answer = await json(await request("v1/search", posted(ecg, question)));
-  return answer.hits ?? [];
+  return json(await request("v1/search", posted(ecg, question)));
 }
 
 /** An ECG as the service gave it, its options in the address; without an ECG, a form. Lists go as several values of one name. */

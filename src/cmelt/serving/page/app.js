@@ -5,7 +5,7 @@ import { Asking } from "./asking.js";
 import { byId, shown } from "./dom.js";
 import { Fault } from "./ecg.js";
 import { asData, download, layOutPrint } from "./exporting.js";
-import { filtersOf, hitList } from "./hits.js";
+import { filtersOf, hitsShown } from "./hits.js";
 import { offerExamples, setUpOpening } from "./opening.js";
 import { setUpTheme, setUpToolbar, showToolbar, tokenDialog } from "./toolbar.js";
 import { EcgView, plainSettings } from "./view.js";
@@ -69,10 +69,11 @@ function open(slot, name, reading) {
 function arrange() {
   const two = Boolean(views.a.ecg && views.b.ecg);
   byId("ecgs").classList.toggle("two", two);
+  byId("work").classList.toggle("beside", !two);
   shown(byId("close-b"), Boolean(views.b.ecg));
   shown(byId("answers"), Boolean(views.a.ecg));
   showToolbar(Boolean(views.a.ecg));
-  toolbar.refresh();
+  toolbar.suit();
 }
 
 function shownData() {
@@ -81,6 +82,7 @@ function shownData() {
     notice: asking.notice(),
     views: shownViews,
     answers: asking.answers,
+    meaning: asking.meaning(),
     question: asking.question,
     explanations: asking.explained(),
     settings,
@@ -96,8 +98,9 @@ function setUpSearch() {
     const field = (id) => byId(id).value.trim();
     const filters = filtersOf({ youngest: field("youngest"), oldest: field("oldest"), sex: field("sex"), label: field("label") });
     busy(async () => {
-      const hits = await search(text ? null : views.a.ecg, { text, ...filters });
-      byId("hits").replaceChildren(hitList(hits, (hit) => open("b", String(hit.record), () => readLinked(hit.ecg))));
+      const answer = await search(text ? null : views.a.ecg, { text, ...filters });
+      const onopen = (hit) => open("b", String(hit.record), () => readLinked(hit.ecg));
+      byId("hits").replaceChildren(...hitsShown(answer, byId("notice").textContent, onopen));
     }, "Searching…");
   });
 }
@@ -131,6 +134,7 @@ setUpTheme();
 setUpOpening(open);
 setUpSearch();
 setUpExport();
+window.addEventListener("resize", toolbar.suit);
 byId("close-b").addEventListener("click", () => {
   latest.b += 1;
   views.b.show(null);

@@ -2,10 +2,25 @@
 
 import { classify, explain } from "./api.js";
 import { byId, element, shown } from "./dom.js";
-import { Fault, markOf } from "./ecg.js";
-import { evidenceText, explanationOf } from "./evidence.js";
+import { Fault, markOf, toldOf } from "./ecg.js";
+import { evidenceText, explanationOf, isOn } from "./evidence.js";
 import { SETS, isEmpty, questionOf, questionOfOne } from "./questions.js";
 import { ORDERS, findingText, rowsOf, scoreTable } from "./scores.js";
+
+/** What its scores are, in a sentence or two; "" for a scoring that is not known. */
+function meaningOf(answer) {
+  const meaning = MEANING[answer.scoring];
+  return meaning ? `${meaning} More is more alike; it ranks, and zero is no threshold.` : "";
+}
+
+/** Goes to a stretch of a view; where its layout does not show it, in the one that shows all of every lead. */
+function showPlace(view, place) {
+  if (!isOn(view.sheet, place)) {
+    byId("layout").value = "12x1";
+    byId("layout").dispatchEvent(new Event("change"));
+  }
+  view.reveal(place);
+}
 
 const MEANING = {
   contrast: "Score: mean similarity to the finding's prompts minus that to its negative prompts.",
@@ -119,7 +134,8 @@ export class Asking {
 
   #drawEvidence() {
     const explained = Object.values(this.views).filter((view) => view.evidence);
-    byId("evidence-text").replaceChildren(...explained.map((view) => evidenceText(view.label, view.evidence, view.sheet)));
+    const text = (view) => evidenceText(view.label, view.evidence, view.sheet, (place) => showPlace(view, place));
+    byId("evidence-text").replaceChildren(...explained.map(text));
     shown(byId("evidence"), explained.length > 0);
   }
 
@@ -128,12 +144,19 @@ export class Asking {
     return (this.answers.a ?? this.answers.b)?.notice ?? byId("notice").textContent;
   }
 
+  /** What the scores in view are, in words; "" where there are none. */
+  meaning() {
+    const answer = this.answers.a ?? this.answers.b;
+    return answer ? meaningOf(answer) : "";
+  }
+
   /** What the model has to say of the ECGs themselves ("unlike the training data"), beside what their own flags say. */
   #flags() {
     return ["a", "b"].flatMap((slot) => {
       const { ecg, label } = this.views[slot];
       const known = new Set(ecg ? [...ecg.flags, ...ecg.missing.map((lead) => `missing:${lead}`)] : []);
-      return (this.answers[slot]?.flags ?? []).filter((flag) => !known.has(flag)).map((flag) => `${label}: ${markOf(flag).text}`);
+      const own = (this.answers[slot]?.flags ?? []).filter((flag) => !known.has(flag));
+      return toldOf(own.map(markOf)).map(({ text }) => `${label}: ${text}`);
     });
   }
 
@@ -144,7 +167,8 @@ export class Asking {
     if (!a && !b) return;
     byId("score-notice").textContent = this.notice();
     byId("score-flags").replaceChildren(...this.#flags().map((text) => element("li", { className: "serious" }, text)));
-    byId("score-meaning").textContent = MEANING[(a ?? b).scoring] ?? "";
+    byId("score-meaning").textContent = this.meaning();
+    byId("order").querySelector("[value=change]").disabled = !(a && b);
     const focused = document.activeElement?.closest?.("button.finding")?.textContent;
     const rows = rowsOf(this.answers, byId("order").value);
     const onchoose = this.can.explain ? (finding) => this.explain(finding) : null;

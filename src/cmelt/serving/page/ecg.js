@@ -65,14 +65,14 @@ export function marksOf(ecg) {
 
 const OF_LEADS = {
   missing: ["not recorded", true],
-  flat: ["flat: nothing on this lead", true],
+  flat: ["flat, nothing is on it", true],
   clipped: ["clipped at the amplifier's limit", true],
-  nan: ["has gaps that were not measured", false],
-  dropout: ["carries nothing for a second or more", true],
-  jump: ["has jumps that no heart makes", false],
+  nan: ["gaps that were not measured", false],
+  dropout: ["nothing for a second or more", true],
+  jump: ["jumps that no heart makes", false],
   noisy: ["noisy", false],
   derived: ["computed from other leads, not measured", false],
-  interpolated: ["has short gaps that are bridged", false],
+  interpolated: ["short gaps, bridged", false],
   "partly-missing": ["missing in parts of the recording", false],
   "limb-inverted": ["upside down beside the other limb leads", true],
 };
@@ -102,14 +102,31 @@ const OF_VALUES = {
 export function markOf(flag) {
   const cut = flag.indexOf(":");
   const [kind, value] = cut < 0 ? [flag, ""] : [flag.slice(0, cut), flag.slice(cut + 1)];
-  if (kind in OF_LEADS)
-    return { lead: value, leads: [value], kind, serious: OF_LEADS[kind][1], text: `${value}: ${OF_LEADS[kind][0]}` };
+  if (kind in OF_LEADS) {
+    const [words, serious] = OF_LEADS[kind];
+    return { lead: value, leads: [value], kind, serious, words, text: `${value}: ${words}` };
+  }
   if (kind in OF_PAIRS) {
     const leads = value.split("/");
     return { lead: null, leads, kind, serious: true, text: `${leads.join(" and ")} ${OF_PAIRS[kind]}` };
   }
   const [text, serious] = OF_VALUES[kind]?.(value) ?? OF_RECORDS[flag] ?? [flag, false];
   return { lead: null, leads: [], kind, serious, text };
+}
+
+/** Marks as they are told, [{serious, text}]: what is true of several leads is said of them together. */
+export function toldOf(marks) {
+  const told = new Map();
+  for (const mark of marks) {
+    const key = mark.words ? mark.kind : mark.text;
+    if (!told.has(key)) told.set(key, { ...mark, leads: [] });
+    told.get(key).leads.push(...mark.leads);
+  }
+  return [...told.values()].map(({ leads, words, text, serious }) => ({ serious, text: words ? `${among(leads)}: ${words}` : text }));
+}
+
+function among(leads) {
+  return STANDARD.every((lead) => leads.includes(lead)) ? "all leads" : leads.join(", ");
 }
 
 /** What is written beside a lead's name on the paper: "flat", "not recorded", …; "" for a good one. */
@@ -126,7 +143,7 @@ export function labelOf(lead, marks) {
 }
 
 /** Facts that stand elsewhere on the page. */
-const UNTOLD = ["flags", "missing", "missing_leads", "leads", "rate", "seconds", "samples", "record", "report"];
+const UNTOLD = ["flags", "missing", "missing_leads", "leads", "derived", "rate", "seconds", "samples", "record", "report"];
 
 /** Facts of a header as [name, value] for people: nothing empty, nothing nested deeper than a list. */
 export function factLines(ecg) {
@@ -146,8 +163,15 @@ export function factLines(ecg) {
 function flattened(value) {
   return Object.entries(value)
     .filter(([, inner]) => inner !== null && typeof inner !== "object")
-    .map(([name, inner]) => `${name.replaceAll("_", " ")} ${inner}`)
+    .map(([name, inner]) => measurementText(name, inner))
     .join(", ");
+}
+
+/** "pr_ms", 160 → "PR 160 ms". */
+function measurementText(name, value) {
+  const [, what, unit = ""] = /^(.+?)(?:_(bpm|ms|deg))?$/.exec(name) ?? [null, name];
+  const words = what.replaceAll("_", " ").replace(/^(p|pr|qrs|qt|t)\b/, (wave) => wave.toUpperCase());
+  return `${words.replace(/^qtc\b/, "QTc")} ${value}${unit && ` ${unit === "deg" ? "°" : unit}`}`;
 }
 
 /** A number as short as it can be said: 500, 2.5, 0.04. */

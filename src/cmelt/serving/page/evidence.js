@@ -104,14 +104,13 @@ export function isOn(sheet, { lead, from, to }) {
   return sheet.strips.some((strip) => strip.lead === lead && strip.from < to && strip.to > from);
 }
 
-/** Words and a table for one explanation of the ECG called `label`, of which `sheet` is in view. */
-export function evidenceText(label, explanation, sheet) {
+/** Words and a table for one explanation of the ECG called `label`, of which `sheet` is in view; `onshow(place)` goes there. */
+export function evidenceText(label, explanation, sheet, onshow) {
   const place = strongestPlace(explanation);
   const where = place
     ? `Most speaks for it in ${place.lead}, ${place.from.toFixed(2)}–${place.to.toFixed(2)} s.`
     : "Nothing in the trace speaks for it.";
-  const unseen =
-    place && !isOn(sheet, place) ? " This sheet does not show it: choose the layout 12x1, or another part of time." : "";
+  const unseen = place && !isOn(sheet, place) ? " This sheet does not show it." : "";
   const percent = (value) => `${(100 * value).toFixed(0)} %`;
   const total = sharesOf(explanation);
   const all = total.reduce((sum, { forIt, against }) => sum + forIt + against, 0) || 1;
@@ -132,8 +131,9 @@ export function evidenceText(label, explanation, sheet) {
       element("strong", {}, `${label}: ${explanation.finding}. `),
       where,
       unseen,
-      ` Method: ${explanation.method}.`,
+      ` Method: ${explanation.method.replaceAll("-", " ")}.`,
     ),
+    place && element("button", { type: "button", className: "place", onclick: () => onshow(place) }, "Show it in the trace"),
     ...explanation.notes.map((note) => element("p", { className: "soft" }, note)),
     element(
       "details",

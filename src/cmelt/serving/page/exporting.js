@@ -1,7 +1,7 @@
 // What leaves the page: JSON of everything that is shown, and sheets for the printer (or its PDF) in true size.
 
 import { byId, element } from "./dom.js";
-import { marksOf, tidy } from "./ecg.js";
+import { marksOf, tidy, toldOf } from "./ecg.js";
 import { drawEvidence } from "./evidence.js";
 import { filtered } from "./filter.js";
 import { sheetOf } from "./layout.js";
@@ -47,9 +47,9 @@ export function download(data, name) {
 }
 
 /** Lays the sheets of all ECGs and the scores into the part of the page that is only printed. */
-export function layOutPrint({ notice, views, answers, order, explanations, settings }) {
+export function layOutPrint({ notice, views, answers, meaning, order, explanations, settings, now }) {
   const sheets = views.filter((view) => view.ecg).flatMap((view) => printedSheets(view, settings));
-  if (answers.a || answers.b) sheets.push(printedScores(notice, answers, order, explanations));
+  if (answers.a || answers.b) sheets.push(printedScores({ notice, views, answers, meaning, order, explanations, now }));
   byId("print").replaceChildren(...sheets);
 }
 
@@ -67,8 +67,8 @@ function printedSheets(view, { layout, speed, gain, filter }) {
     const title = `${view.label}: ${view.name}, ${tidy(start)}–${tidy(stop)} s of ${tidy(ecg.seconds)} s${left}`;
     const paper = drawPaper(sheet, source, {
       title,
-      subtitle: marks
-        .map((mark) => mark.text)
+      subtitle: toldOf(marks)
+        .map(({ text }) => text)
         .join("; ")
         .slice(0, 160),
       marks,
@@ -81,15 +81,20 @@ function printedSheets(view, { layout, speed, gain, filter }) {
   });
 }
 
-function printedScores(notice, answers, order, explanations) {
+function printedScores({ notice, views, answers, meaning, order, explanations, now }) {
   const rows = rowsOf(answers, order);
+  const { model = {} } = answers.a ?? answers.b;
+  const about = views.filter((view) => view.ecg).map((view) => `${view.label}: ${view.name}.`);
+  const weights = model.sha256 ? `, weights ${model.sha256.slice(0, 12)}` : "";
   const both = Boolean(answers.a && answers.b);
   return element(
     "section",
     { className: "sheet" },
     element("h2", {}, "Scores"),
     element("p", { className: "notice" }, notice),
+    element("p", {}, `${about.join(" ")} Model: ${model.name ?? "unnamed"}${weights}. Printed ${now.toISOString().slice(0, 10)}.`),
     scoreTable(rows, { both, chosen: null, onchoose: null }),
+    element("p", { className: "soft" }, meaning),
     ...explanations.map(({ label, finding, method }) =>
       element("p", {}, `${label}: evidence for ${finding} by ${method} was looked at.`),
     ),

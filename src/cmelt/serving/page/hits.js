@@ -8,6 +8,12 @@ export function filtersOf({ youngest, oldest, sex, label }) {
   return { age, sex, label };
 }
 
+/** An answer of /v1/search, with the notice that belongs to every score; `notice` where the answer has none. */
+export function hitsShown({ hits = [], among = null, notice: told }, notice, onopen) {
+  const much = among === null || !hits.length ? "" : `The ${hits.length} nearest of ${among}; similarity is 1 at most, and ranks. `;
+  return [element("p", { className: "notice" }, told ?? notice), element("p", { className: "soft" }, much), hitList(hits, onopen)];
+}
+
 /** A list of hits; `onopen(hit)` shows its ECG where it has one (`ecg`: an address). */
 export function hitList(hits, onopen) {
   if (!hits.length) return element("p", {}, "Nothing in the index fits.");

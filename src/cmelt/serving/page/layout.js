@@ -13,6 +13,8 @@ const HEAD = 7;
 const FOOT = 7;
 /** mm that a row keeps at least above and below its baseline, and takes at most. */
 const [LEAST_ABOVE, LEAST_BELOW, MOST] = [12, 10, 45];
+/** mm: the narrowest sheet, for what is written above and below the shortest recording. */
+const NARROWEST = 110;
 /** Seconds on one sheet, of layouts in columns and of the one that is a single column. */
 const [SHEET_SECONDS, STRIP_SECONDS] = [10, 60];
 /** A lead whose middle lies further from zero is drawn about its middle, which is said beside its name; mV. */
@@ -52,7 +54,7 @@ export function sheetOf(ecg, { layout, speed, gain, start = 0, seconds = windowS
   const strips = placed.map((strip) => ({ ...strip, ...levels(ecg, strip, gain) }));
   const rows = rowsOf(strips, grid.length, height);
   return {
-    width: LEFT + 2 * MARGIN + seconds * speed,
+    width: Math.max(NARROWEST, LEFT + 2 * MARGIN + seconds * speed),
     height: Math.ceil((rows.at(-1).bottom + FOOT + MARGIN) / 5) * 5,
     strips: strips.map((strip) => ({ ...strip, baseline: rows[strip.row].baseline, top: rows[strip.row].top })),
     rows,

@@ -18,7 +18,7 @@ export function setUpOpening(open) {
   byId("example-form").addEventListener("submit", (event) => {
     event.preventDefault();
     const name = byId("example").value;
-    open(slot(), byId("example").selectedOptions[0].textContent, () => readExample(name));
+    open(slot(), `${byId("example").selectedOptions[0].textContent} (simulated)`, () => readExample(name));
   });
 }
 

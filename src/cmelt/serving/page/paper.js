@@ -6,11 +6,13 @@ import { LEFT, MARGIN } from "./layout.js";
 
 /** Points drawn a millimetre at most; beyond it the extremes of short stretches are kept, so that no spike is lost. */
 const DENSITY = 10;
+/** mm: how wide a letter of the headline is, on the wide side; from line to line. */
+const [LETTER, LINE] = [2.1, 3.8];
 
 /**
  * @param sheet from `sheetOf`
  * @param ecg the one the sheet was made of
- * @param {{title, subtitle, foot, marks, behind}} words what is written above and below, `marksOf` the ECG, and a drawing to lie
+ * @param {{title, subtitle, foot, marks, behind}} words what is written above, and below in parts that stay whole, `marksOf` the ECG, and a drawing to lie
  *   behind the traces (evidence) or null
  * @returns {SVGSVGElement}
  */
@@ -21,14 +23,34 @@ export function drawPaper(sheet, ecg, { title, subtitle = "", foot, marks, behin
     drawn("rect", { class: "paper", width: round(width), height }),
     drawn("path", { class: "minor", d: lines(width, height, 1) }),
     drawn("path", { class: "major", d: lines(width, height, 5) }),
-    drawn("text", { class: "headline", x: MARGIN + LEFT, y: MARGIN + 3 }, title),
-    drawn("text", { class: "footline", x: MARGIN + LEFT, y: height - MARGIN }, foot),
+    drawn("text", { class: "headline", x: MARGIN + LEFT, y: MARGIN + 3 }, cut(title, lettersOn(sheet))),
+    drawn("text", { class: "footline" }, footLines(foot, lettersOn(sheet), height)),
   );
   if (subtitle) paper.append(drawn("text", { class: "subline", x: MARGIN + LEFT, y: MARGIN + 6.4 }, subtitle));
   if (behind) paper.append(behind);
   for (const row of sheet.rows) paper.append(pulse(row.baseline, sheet));
   for (const strip of sheet.strips) paper.append(...drawStrip(strip, sheet, ecg, marks));
   return paper;
+}
+
+/** Letters that a line of the sheet has room for. */
+function lettersOn({ width }) {
+  return Math.floor((width - LEFT - 2 * MARGIN) / LETTER);
+}
+
+function cut(text, most) {
+  return text.length > most ? `${text.slice(0, most - 1)}…` : text;
+}
+
+/** Parts of the line below, over as many lines as they need. */
+function footLines(parts, most, height) {
+  const lines = [];
+  for (const part of parts) {
+    const longer = `${lines.at(-1)}   ${part}`;
+    if (lines.length && longer.length <= most) lines[lines.length - 1] = longer;
+    else lines.push(part);
+  }
+  return lines.map((line, at) => drawn("tspan", { x: MARGIN + LEFT, y: round(height - MARGIN - LINE * (lines.length - 1 - at)) }, line));
 }
 
 function drawStrip(strip, sheet, ecg, marks) {

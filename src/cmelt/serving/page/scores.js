@@ -41,7 +41,8 @@ export function probabilityText(result) {
 
 /** The name of a class for people: "atrial-fibrillation" → "atrial fibrillation". */
 export function findingText(finding) {
-  return /^[a-z0-9]+(-[a-z0-9]+)+$/.test(finding) ? finding.replaceAll("-", " ") : finding;
+  if (!/^[a-z0-9]+(-[a-z0-9]+)+$/.test(finding)) return finding;
+  return finding.replaceAll("-", " ").replace(/\b(av|ecg|pr|qrs|qt|st)\b/g, (letters) => letters.toUpperCase());
 }
 
 /**
@@ -55,10 +56,13 @@ export function scoreTable(rows, { both, chosen, onchoose }) {
   const heads = letters.flatMap((letter) =>
     both ? [`Score ${letter.toUpperCase()}`, `Probability ${letter.toUpperCase()}`] : ["Score", "Probability"],
   );
+  const reasons = Object.fromEntries(letters.map((letter) => [letter, sharedReason(rows, letter)]));
+  const told = letters.filter((letter) => reasons[letter]).map((letter) => `ECG ${letter.toUpperCase()}: ${reasons[letter]}.`);
   const names = ["Finding", ...heads, ...(both ? ["Change B − A"] : [])];
   return element(
     "table",
     { className: "scores" },
+    told.length ? element("caption", { className: "cannot" }, `No probabilities can be told. ${told.join(" ")}`) : null,
     element(
       "thead",
       {},
@@ -81,7 +85,7 @@ export function scoreTable(rows, { both, chosen, onchoose }) {
             named(row.finding, chosen, onchoose),
             row.told ? element("span", { className: "told soft" }, row.told) : null,
           ),
-          letters.flatMap((letter) => cells(row[letter], most)),
+          letters.flatMap((letter) => cells(row[letter], most, reasons[letter])),
           both ? element("td", { className: "change" }, row.change === null ? "–" : signed(row.change)) : null,
         ),
       ),
@@ -99,11 +103,18 @@ function named(finding, chosen, onchoose) {
   );
 }
 
-function cells(result, most) {
+/** The reason that keeps every finding of one ECG from a probability, to be said once; null where there is no such. */
+function sharedReason(rows, letter) {
+  const reasons = new Set(rows.map((row) => row[letter]?.cannot_tell ?? null));
+  const [only] = reasons;
+  return rows.length > 1 && reasons.size === 1 && typeof only === "string" ? only : null;
+}
+
+function cells(result, most, reason) {
   if (!result) return [element("td", {}, "–"), element("td", {}, "–")];
   const bar = element("span", { className: result.score < 0 ? "bar negative" : "bar", "aria-hidden": "true" });
   bar.style.setProperty("--share", Math.abs(result.score) / most);
-  const text = probabilityText(result);
+  const text = reason ? "cannot tell" : probabilityText(result);
   return [
     element("td", { className: "score" }, signed(result.score), bar),
     element("td", { className: text.startsWith("cannot") ? "cannot" : "" }, text),

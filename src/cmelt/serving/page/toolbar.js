@@ -5,7 +5,13 @@ import { FILTERS } from "./filter.js";
 import { scaleText, setUpScreenDialog } from "./screen.js";
 import { LARGEST, SMALLEST } from "./view.js";
 
-/** Wires the toolbar to the settings and the views; → {command(name, view)} for keys pressed on the paper, {refresh} */
+/** Paper smaller than this share of true size can hardly be read: it is not made so unasked. */
+const READABLE = 0.5;
+
+/**
+ * Wires the toolbar to the settings and the views; → {command(name, view), zoomBy(factor)} for keys and wheel on the paper, and
+ * {suit()} for when another ECG, or another size of the window, is there.
+ */
 export function setUpToolbar(settings, views) {
   const redraw = () => {
     views.forEach((view) => view.draw());
@@ -23,11 +29,21 @@ export function setUpToolbar(settings, views) {
     views.forEach((view) => view.resize());
     refresh();
   };
+  const chosen = (zoom) => {
+    settings.zoomChosen = true;
+    zoomTo(zoom);
+  };
+  // True size, unless the paper would stick out of its place and can be read when it does not. Whoever has zoomed is left alone.
+  const suit = () => {
+    const fitting = firstOf(views)?.fitting() ?? 1;
+    if (settings.zoomChosen) refresh();
+    else zoomTo(fitting < 1 && fitting >= READABLE ? fitting : 1);
+  };
   const commands = {
-    larger: () => zoomTo(settings.zoom * 1.25),
-    smaller: () => zoomTo(settings.zoom / 1.25),
-    "true-size": () => zoomTo(1),
-    fit: (view) => zoomTo((view ?? firstOf(views)).fitting()),
+    larger: () => chosen(settings.zoom * 1.25),
+    smaller: () => chosen(settings.zoom / 1.25),
+    "true-size": () => chosen(1),
+    fit: (view) => chosen((view ?? firstOf(views)).fitting()),
     calipers: (view) => toggleCalipers(settings, view ?? firstOf(views), redraw, refresh),
     march: () => {
       for (const view of views) if (view.calipers) view.measure({ ...view.calipers, march: !view.calipers.march });
@@ -46,7 +62,7 @@ export function setUpToolbar(settings, views) {
   // Calipers are also drawn and moved on the paper: the buttons follow.
   for (const kind of ["pointerup", "keyup"]) byId("ecgs").addEventListener(kind, refresh);
   refresh();
-  return { command: (name, view) => commands[name](view), zoomBy: (factor) => zoomTo(settings.zoom * factor), refresh };
+  return { command: (name, view) => commands[name](view), zoomBy: (factor) => chosen(settings.zoom * factor), suit };
 }
 
 function firstOf(views) {

@@ -2,7 +2,7 @@
 
 import { afterKey, calipersBetween, drawCalipers, heldAt, inside, placedIn, reading } from "./calipers.js";
 import { element, shown } from "./dom.js";
-import { factLines, marksOf, tidy } from "./ecg.js";
+import { factLines, marksOf, tidy, toldOf } from "./ecg.js";
 import { drawEvidence } from "./evidence.js";
 import { filterText, filtered } from "./filter.js";
 import { sheetOf, windowSeconds } from "./layout.js";
@@ -11,10 +11,12 @@ import { scaleText, screenFactor } from "./screen.js";
 
 const PIXELS_A_MM = 96 / 25.4;
 export const [SMALLEST, LARGEST] = [0.2, 6];
+/** Pixels of the scroller's two borders and of a scroll bar; the share of the window's height that it takes (paper.css). */
+const [BORDER, SCROLL_BAR, MOST_HEIGHT] = [2, 16, 0.92];
 
 /** What the paper is drawn with; one object for all views. */
 export function plainSettings() {
-  return { layout: "3x4+1", speed: 25, gain: 10, filter: "none", zoom: 1, calipers: false };
+  return { layout: "3x4+1", speed: 25, gain: 10, filter: "none", zoom: 1, zoomChosen: false, calipers: false };
 }
 
 export class EcgView {
@@ -75,7 +77,7 @@ export class EcgView {
     shown(this.report, Boolean(report));
     this.marked = marksOf(ecg);
     this.marks.replaceChildren(
-      ...this.marked.map((mark) => element("li", { className: mark.serious ? "serious" : "" }, mark.text)),
+      ...toldOf(this.marked).map(({ serious, text }) => element("li", { className: serious ? "serious" : "" }, text)),
     );
     shown(this.marks, this.marked.length > 0);
     this.draw();
@@ -119,12 +121,12 @@ export class EcgView {
     return this.passed.ecg;
   }
 
-  /** The line below the traces: speed, gain, filter, rate. */
+  /** What stands below the traces: speed, gain, filter, rate, in parts. */
   foot() {
     const { speed, gain, filter } = this.settings;
     const { rate } = this.ecg;
     const words = [`${speed} mm/s`, `${gain} mm/mV`, filterText(filter, rate), `${tidy(rate)} Hz`];
-    return [...words, "research use only, not a medical device"].join("   ");
+    return [...words, "research use only, not a medical device"];
   }
 
   /** Gives the paper its size on the screen, keeping what is in the middle there. */
@@ -148,7 +150,13 @@ export class EcgView {
 
   /** The zoom at which the whole width is in view. */
   fitting() {
-    return this.ecg ? (this.scroller.clientWidth - 4) / (this.sheet.width * screenFactor() * PIXELS_A_MM) : 1;
+    if (!this.ecg) return 1;
+    const fitted = (width) => (width - BORDER) / (this.sheet.width * screenFactor() * PIXELS_A_MM);
+    const zoom = fitted(this.root.clientWidth);
+    const height = this.sheet.height * zoom * screenFactor() * PIXELS_A_MM;
+    const bar = this.scroller.offsetWidth - this.scroller.clientWidth - BORDER;
+    // Where the paper is too high for its place, a scroll bar takes some of the width.
+    return height > MOST_HEIGHT * window.innerHeight ? fitted(this.root.clientWidth - Math.max(bar, SCROLL_BAR)) : zoom;
   }
 
   moveTo(seconds) {
@@ -159,6 +167,20 @@ export class EcgView {
   /** Moves the part of time that is shown, by `sheets` of its length. */
   moveBy(sheets) {
     this.moveTo(this.start + sheets * windowSeconds(this.ecg, this.settings.layout));
+  }
+
+  /** Brings a stretch {lead, from, to} of what the layout shows into the middle of the view. */
+  reveal({ lead, from, to }) {
+    const seconds = windowSeconds(this.ecg, this.settings.layout);
+    if (from < this.start || to > this.start + seconds) this.moveTo((from + to - seconds) / 2);
+    const strip = this.sheet.strips.find((one) => one.lead === lead && one.from < to && one.to > from);
+    if (!strip) return;
+    const { scroller } = this;
+    const pixels = this.paper.getBoundingClientRect().width / this.sheet.width;
+    const x = strip.left + ((from + to) / 2 - strip.from) * this.sheet.speed;
+    scroller.scrollTo(x * pixels - scroller.clientWidth / 2, strip.baseline * pixels - scroller.clientHeight / 2);
+    scroller.scrollIntoView({ block: "nearest" });
+    scroller.focus({ preventScroll: true });
   }
 
   /** Lays an explanation behind the traces, or takes it away (null). */
