@@ -112,6 +112,13 @@ def test_figures_of_other_weights_are_refused_and_the_card_stays(run, tmp_path):
     assert (target / "README.md").read_text() == card
 
 
+def test_a_shipped_model_still_says_the_run_that_made_it(tmp_path):
+    told = {"recipe": {"name": "tiny"}, "store": "a" * 64}
+    saved_model(tmp_path / "run" / "model", tiny_model(**ALL), run=told)
+    target = ship(tmp_path / "run", tmp_path / "tiny", reproduce="x")
+    assert json.loads((target / "manifest.json").read_text())["run"] == told
+
+
 def test_a_figure_that_was_changed_by_hand_is_refused(run, tmp_path):
     target = ship(run, tmp_path / "tiny", reproduce="x")
     results = evaluation(tmp_path / "evaluation", sha(target)) / "results.json"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
@@ -199,6 +200,13 @@ def test_a_finished_run_called_again_stays_what_it_is(undisturbed, tiny_store):
     code, notes = go(tiny_store, run)
     assert code == 0 and f"going on after step {STEPS}" in notes.said and not notes.steps
     assert (weights_of(run), losses_of(run)) == before
+
+
+def test_a_finished_run_s_model_says_its_run_and_its_store(undisturbed, tiny_store):
+    run = undisturbed()
+    told = json.loads((run / "model" / "manifest.json").read_text())["run"]
+    assert told == json.loads((run / "run.json").read_text())
+    assert told["store"] == json.loads((tiny_store / "manifest.json").read_text())["sha256"] and told["recipe"]["training"]
 
 
 def test_two_processes_do_not_train_into_one_folder(tiny_store, tmp_path):
