@@ -34,7 +34,7 @@ def _section(command: Any, context: Any, depth: int) -> Iterator[str]:
     records = [(parameter, parameter.get_help_record(context)) for parameter in command.params]
     shown = [record for parameter, record in records if record and not _OF_THE_SHELL & set(parameter.opts)]
     if shown:
-        yield "| | what it is for | must or may be |\n|---|---|---|"
+        yield "| argument, option | what it is for | must or may be |\n|---|---|---|"
         yield from (_row(*record) for record in shown)
         yield ""
     for name, inner in getattr(command, "commands", {}).items():

@@ -24,7 +24,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "mathml",
     "generated",
-    "pictures",
+    "repairs",
 ]
 root_doc = "docs/index"
 include_patterns = [
@@ -46,9 +46,9 @@ autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
 python_use_unqualified_type_names = True
-python_maximum_signature_line_length = 90
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
+napoleon_attr_annotations = False  # the signature has them
 default_role = "code"
 smartquotes = False  # "--option" is an option
 # The types of other libraries, and of ours that have no entry of their own, stand in signatures as plain words.
@@ -59,6 +59,7 @@ html_theme = "furo"
 html_title = "C-MELT"
 html_static_path = ["static"]
 html_css_files = ["site.css"]
+html_js_files = ["site.js"]
 html_copy_source = False
 html_additional_pages = {"index": "start.html"}  # the folder's front door; pages keep the repository's paths
 html_show_sourcelink = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -188,6 +189,29 @@ def test_equations_are_mathml_and_no_tex_is_left_to_read(site: Site):
     displayed = re.findall(r"^\$\$$", source, re.MULTILINE)
     assert len(page.select('math[display="block"]')) == len(displayed) // 2 > 8
     assert "\\frac" not in page.get_text() and "$$" not in page.get_text()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_in_a_browser_nothing_is_asked_of_a_network_and_axe_finds_no_barrier(site: Site, scheme: str):
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright (extra dev)")
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python brings axe-core")
+    chromium = os.environ.get("CMELT_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no Chromium here: install it, or name it in $CMELT_CHROMIUM")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=chromium, args=["--headless", "--no-sandbox", "--disable-gpu"])
+        page = browser.new_page(viewport={"width": 390, "height": 800}, color_scheme=scheme)
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        for name in (START, "docs/method.html", "docs/data-card.html"):
+            page.goto((site.folder / name).as_uri())
+            assert page.evaluate("document.documentElement.scrollWidth") <= 390, f"{name} is wider than a phone"
+            rules = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}}
+            found = axe.Axe().run(page, options=rules).response["violations"]
+            assert not found, (name, [(one["id"], one["nodes"][0]["html"]) for one in found])
+        browser.close()
+    assert asked
+    assert not [url for url in asked if not url.startswith(("file:", "data:"))]
 
 
 def test_what_the_method_page_names_exists():

@@ -8,8 +8,12 @@ from cmelt.config.settings import MaskingSettings, TrainingSettings
 
 pytest.importorskip("sphinx", reason='the site needs the extra: pip install -e ".[docs]"')
 
+from docutils import nodes
+
 import command_reference
 import generated
+import mathml
+import repairs
 import settings_reference
 from api_reference import api_reference, public_names
 from navigation import CONTENTS, toctrees
@@ -90,3 +94,46 @@ def test_a_key_s_purpose_is_the_recipe_s_comment_else_the_code_s():
     assert settings_reference._purpose(MaskingSettings, "masking.lead_drop") == "chance that a lead is hidden"
     assert settings_reference._above(TrainingSettings, "loaders").startswith("Threads a process that make the next batches")
     assert settings_reference._above(TrainingSettings, "batch") == ""
+
+
+def test_an_equation_is_mathml():
+    markup = mathml.mathml(r"\frac{a}{b_i}", "block")
+    assert markup.startswith("<math") and "<mfrac>" in markup and 'display="block"' in markup
+
+
+@pytest.mark.parametrize("tex", [r"\begin{aligned} a &= b \end{aligned}", r"\nosuchcommand x"])
+def test_tex_that_cannot_be_shown_is_no_equation(tex):
+    with pytest.raises(ValueError, match="is left of"):
+        mathml.mathml(tex, "inline")
+
+
+def document_with(*inside: nodes.Node) -> nodes.document:
+    from docutils.utils import new_document
+
+    document = new_document("page")
+    document += nodes.section("", nodes.title("", "How far apart"), *inside)
+    return document
+
+
+def test_a_picture_without_words_gets_its_section_s_title_and_one_with_words_keeps_them():
+    bare, told = nodes.image(uri="a.png"), nodes.image(uri="b.png", alt="distances")
+    repairs.described(document_with(bare, told))
+    assert bare["alt"] == "Figure that the code above draws: How far apart"
+    assert told["alt"] == "distances"
+
+
+def test_two_strokes_between_a_name_and_its_words_become_a_dash_and_an_option_keeps_its_own():
+    document = document_with(
+        nodes.paragraph("", "", nodes.strong("", "rate"), nodes.Text(" -- "), nodes.Text("Hz, as by --rate"))
+    )
+    repairs.with_dashes(document)
+    assert document.astext().endswith("rate – Hz, as by --rate")
+
+
+def test_side_bar_headings_have_a_level():
+    assert repairs.with_levels('<p class="caption" role="heading">') == '<p class="caption" role="heading" aria-level="2">'
+
+
+def test_a_signature_is_python():
+    assert repairs.plain("(leads: tuple = (), truth: dict = <factory>)") == "(leads: tuple = (), truth: dict = ...)"
+    assert repairs.plain(None) is None
