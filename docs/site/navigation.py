@@ -13,7 +13,7 @@ CONTENTS: dict[str, list[str]] = {
     "Evaluate": ["docs/honest-evaluation", "docs/evaluate", "docs/prompts", "docs/study", "docs/results"],
     "Use": ["docs/embed", "docs/search", "docs/explain", "docs/confidence", "docs/serve", "docs/export", "docs/interop"],
     "The bundled model": ["docs/model-card", "src/cmelt/weights/small/README", "docs/data-card"],
-    "Extend it": ["docs/extend/*"],
+    "Extend it": ["docs/extend/index", "docs/extend/*"],
     "Reference": ["docs/api", "docs/commands", "docs/settings", "benchmarks/RESULTS"],
     "How it works": ["docs/method", "docs/map", "docs/decisions/*", "CHANGELOG"],
 }
