@@ -38,12 +38,12 @@ def download(
 
     Every file is checked against the publisher's checksum. No account is used: what needs one is not downloaded.
     """
-    from cmelt.sources import SOURCES
+    from cmelt.sources import known_sources
     from cmelt.sources.about import about_of
     from cmelt.sources.download import download as fetch
 
-    if source not in SOURCES:
-        raise typer.BadParameter(f"no source {source!r}; there are {', '.join(SOURCES)}", param_hint="SOURCE")
+    if source not in known_sources():
+        raise typer.BadParameter(f"no source {source!r}; there are {', '.join(known_sources())}", param_hint="SOURCE")
     about = about_of(source)
     for line in (about.title, about.licence and f"licence: {about.licence}", about.citation and f"cite: {about.citation}"):
         if line:

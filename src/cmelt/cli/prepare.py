@@ -1,18 +1,36 @@
-"""`cmelt prepare`: a dataset into a store. A new source is one command here."""
+"""`cmelt prepare`: a dataset into a store. A new source is one command here, where it has options of its own."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from cmelt.cli.console import print_json, progress_of, say
 from cmelt.cli.store_options import StoreOptions, with_store_options
+from cmelt.sources import known_sources, source_class
 from cmelt.sources.source import Source
 
-app = typer.Typer(no_args_is_help=True, add_completion=False)
+
+class SourceGroup(TyperGroup):
+    """Our sources, each with options of its own; those of installed packages, with a folder and a rate."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Ours, and what was added."""
+        ours = super().list_commands(ctx)
+        return [*ours, *(name for name in known_sources() if name not in ours)]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command of a source."""
+        found = super().get_command(ctx, cmd_name)
+        return _added_command(cmd_name) if found is None and cmd_name in known_sources() else found
+
+
+app = typer.Typer(cls=SourceGroup, no_args_is_help=True, add_completion=False)
 
 #: Reasons that are told one by one; the most frequent come first.
 _MOST_REASONS = 20
@@ -226,6 +244,24 @@ def simulated(
 
     named = tuple(word.strip() for word in languages.split(","))
     _prepare(Simulated(records, patients, seed, rate, store.seconds, named, domain), rate, store)
+
+
+def _added_command(name: str) -> Any:
+    """The command of a source that an installed package adds: its class is made of the folder and the rate."""
+    kind = source_class(name)
+    made: Callable[..., Source] = kind
+    added = typer.Typer(add_completion=False)
+
+    @added.command(name, help=kind.about.title)
+    @with_store_options
+    def command(
+        folder: Annotated[Path, typer.Argument(help="Where its files lie.", show_default=False)],
+        store: StoreOptions,
+        rate: Rate = 100.0,
+    ) -> None:
+        _prepare(made(_place(folder), rate), rate, store)
+
+    return typer.main.get_command(added)
 
 
 def _place(folder: Path) -> str:

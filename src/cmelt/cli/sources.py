@@ -30,12 +30,12 @@ def sources(
 
     Example: cmelt sources ptb-xl
     """
-    from cmelt.sources import SOURCES
+    from cmelt.sources import known_sources
     from cmelt.sources.about import about_of
 
-    if name is not None and name not in SOURCES:
-        raise typer.BadParameter(f"no source {name!r}; there are {', '.join(SOURCES)}", param_hint="NAME")
-    abouts = {source: about_of(source) for source in ([name] if name else SOURCES)}
+    if name is not None and name not in known_sources():
+        raise typer.BadParameter(f"no source {name!r}; there are {', '.join(known_sources())}", param_hint="NAME")
+    abouts = {source: about_of(source) for source in ([name] if name else known_sources())}
     if as_json:
         facts = [facts_of(source, about) for source, about in abouts.items()]
         print_json(facts[0] if name else facts)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Literal
 
@@ -42,18 +41,14 @@ class About:
 
 
 def about_of(name: str) -> About:
-    """The facts of the source `name` of `SOURCES`.
+    """The facts of a known source.
 
     Raises:
         SourceError: there is no such source.
     """
-    from cmelt.sources import SOURCES
+    from cmelt.sources import source_class
 
-    if name not in SOURCES:
-        raise SourceError(name, "no such source", f"choose of {', '.join(SOURCES)}")
-    module, _, found = SOURCES[name].partition(":")
-    about: About = getattr(import_module(module), found).about
-    return about
+    return source_class(name).about
 
 
 def require_files(about: About, folder: Path, needed: Sequence[str] | None = None) -> None:

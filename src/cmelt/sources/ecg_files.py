@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cmelt.records.readers import HEAD_BYTES, READERS
+from cmelt.records.readers import HEAD_BYTES, known_readers
 
 #: Files so named are taken for ECGs whatever they hold: one that is empty or damaged is to be reported, not overlooked.
 ECG_SUFFIXES = frozenset({".bdf", ".dcm", ".edf", ".h5", ".hdf5", ".mat", ".npy", ".npz", ".scp", ".xml"})
@@ -100,4 +100,4 @@ def _is_recognised(path: Path, passed: Passed) -> bool:
     except OSError:
         passed.unreadable += 1
         return False
-    return bool(head) and any(reader.recognises(path, head) for reader in READERS)
+    return bool(head) and any(reader.recognises(path, head) for reader in known_readers())
