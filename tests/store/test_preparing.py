@@ -235,5 +235,5 @@ def test_what_int16_cannot_hold_is_flagged(tmp_path):
     write_wfdb(tmp_path / "tree/r", signal, gain=200)
     prepare_store(Folder(str(tmp_path / "tree")), tmp_path / "out", SETTINGS)
     store = open_store(tmp_path / "out")
-    assert store.index["flags"][0] == ["beyond-range:V2"]
+    assert store.index["flags"][0] == ["beyond-range:V2", "jump:V2"]
     assert store.millivolts([0])[0, 7, 500] == pytest.approx(32.767)

@@ -20,6 +20,9 @@ _WORDS = {
     "limb-inconsistent": "the limb leads contradict one another",
     "arms-reversed": "the arm electrodes look reversed",
     "electrodes-exchanged": "electrodes look exchanged: {}",
+    "upside-down": "the whole record looks upside down",
+    "chest-inverted": "{} looks inverted",
+    "chest-swapped": "{} look exchanged",
     "short": "shorter than 5 s",
     "poor-quality": "poor quality in all leads",
     "mains": "{} Hz hum of the mains",
@@ -34,7 +37,8 @@ _PLURAL = {" is ": " are ", " has ": " have ", " looks ": " look "}
 
 #: What can make an answer about an ECG wrong however good the model is: names, order, unit, rate or length of what it was given.
 DOUBTFUL = ("limb-swapped", "limb-inverted", "limb-inconsistent", "arms-reversed", "electrodes-exchanged", "duplicated",
-            "dropout", "unit-suspect", "rate-suspect", "poor-quality", "short")  # fmt: skip
+            "upside-down", "chest-inverted", "chest-swapped", "dropout", "unit-suspect", "rate-suspect", "poor-quality",
+            "short")  # fmt: skip
 
 
 def in_words(flag: str) -> str:
@@ -54,7 +58,7 @@ def flags_in_words(flags: tuple[str, ...] | list[str]) -> list[str]:
 
 def _clause(kind: str, about: list[str]) -> str:
     words = _WORDS[kind]
-    if kind in ("limb-swapped", "duplicated"):
+    if kind in ("limb-swapped", "chest-swapped", "duplicated"):
         named = "; ".join(one.replace("/", " and ") for one in about)
     elif kind == "rate-suspect":
         named = ", ".join(_RATES.get(one, one) for one in about)

@@ -1,6 +1,7 @@
 """What is wrong with a record, as flags: with single leads, with the leads together, with what the file says of them.
 
-Each question has its own file: `leads.py` (Einthoven), `reversal.py` (arm electrodes), `noise.py`, `mains.py`, `stated_rate.py`.
+Each question has its own file: `leads.py` (Einthoven), `reversal.py` (arm electrodes), `polarity.py` (leads turned), `noise.py`,
+`mains.py`, `stated_rate.py`.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from cmelt.records.beats import beats_of
+from cmelt.records.beats import Beats, beats_of
 from cmelt.records.leads import check_limb_leads
 from cmelt.records.mains import mains_line
 from cmelt.records.noise import NOISY_ABOVE, POOR_ABOVE, lead_noise, record_noise
+from cmelt.records.polarity import ALL_NEEDED, chest_fault, is_upside_down
 from cmelt.records.record import LEADS, Record, Signal, without_calibration
 from cmelt.records.reversal import NEEDED, exchanged_electrodes
 from cmelt.records.screens import Ranges, may_be_clipped, may_stand_still, surely_consistent, surely_moving
@@ -120,8 +122,9 @@ def quality_flags(record: Record) -> tuple[str, ...]:
 
     Of leads: "nan:V3", "flat:II", "clipped:V1", "dropout:V5", "jump:V6", "missing:aVR", "derived:III", "noisy:V2". Of leads
     together: "duplicated:V1/V2", "limb-swapped:I/II", "limb-inverted:III", "limb-inconsistent", "arms-reversed",
-    "electrodes-exchanged:right-arm/leg". Of the record: "short", "poor-quality", "mains:50", "mains:60". Of what the file
-    says: "unit-suspect", "rate-suspect:×2" (the stated rate seems twice the true one), "rate-suspect:÷2".
+    "electrodes-exchanged:right-arm/leg", "upside-down", "chest-inverted:V3", "chest-swapped:V1/V2". Of the record: "short",
+    "poor-quality", "mains:50", "mains:60". Of what the file says: "unit-suspect", "rate-suspect:×2" (the stated rate seems twice
+    the true one), "rate-suspect:÷2".
     """
     record = without_calibration(record)
     if not record.signal.flags.c_contiguous:  # read sample by sample; leads are looked at one by one
@@ -199,14 +202,26 @@ def _beat_flags(record: Record, live: Sequence[str], limb_fault: bool) -> list[s
     flags = [f"noisy:{lead}" for lead, score in zip(record.leads, scores, strict=True) if lead in live and score > NOISY_ABOVE]
     if record_noise(scores) > POOR_ABOVE:
         flags.append("poor-quality")
-    rows = {lead: record.leads.index(lead) for lead in NEEDED if lead in live}
-    if len(rows) == len(NEEDED) and not limb_fault and (exchanged := exchanged_electrodes(beats, rows)):
-        flags.append("arms-reversed" if exchanged == "arms" else f"electrodes-exchanged:{exchanged}")
+    if not limb_fault:
+        flags += _lead_faults(beats, {lead: record.leads.index(lead) for lead in live})
     if line is not None and line.hertz in (50, 60):
         flags.append(f"mains:{line.hertz}")
     if wrong := suspected_rate(beats, line):
         flags.append(f"rate-suspect:{wrong}")
     return flags
+
+
+def _lead_faults(beats: Beats, rows: dict[str, int]) -> list[str]:
+    """What the way of P, QRS and T says of leads, where `rows` has those that it takes; one fault at most."""
+    whole = rows.keys() >= set(ALL_NEEDED)
+    if whole and (fault := chest_fault(beats, rows)):
+        return [fault]  # V5 and V6 are what exchanged electrodes are known by: those must be right first
+    exchanged = exchanged_electrodes(beats, rows) if rows.keys() >= set(NEEDED) else ""
+    if whole and is_upside_down(beats, rows, limb_leads_exchanged=bool(exchanged)):
+        return ["upside-down"]
+    if not exchanged:
+        return []
+    return ["arms-reversed" if exchanged == "arms" else f"electrodes-exchanged:{exchanged}"]
 
 
 def limb_flags(signal: Signal, leads: Sequence[str]) -> list[str]:

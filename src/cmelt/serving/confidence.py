@@ -32,7 +32,8 @@ NOISY, SWAPPED, UNLIKE, NO_ECG = "too noisy", "leads look swapped", "unlike the 
 _VERDICTS = {
     "poor-quality": NOISY,
     **dict.fromkeys(
-        ("limb-swapped", "limb-inverted", "limb-inconsistent", "arms-reversed", "electrodes-exchanged", "duplicated"), SWAPPED
+        ("limb-swapped", "limb-inverted", "limb-inconsistent", "arms-reversed", "electrodes-exchanged", "duplicated",
+         "upside-down", "chest-inverted", "chest-swapped"), SWAPPED  # fmt: skip
     ),
 }
 

@@ -75,16 +75,19 @@ const OF_LEADS = {
   interpolated: ["short gaps, bridged", false],
   "partly-missing": ["missing in parts of the recording", false],
   "limb-inverted": ["upside down beside the other limb leads", true],
+  "chest-inverted": ["upside down beside the other chest leads", true],
 };
 
 const OF_PAIRS = {
   duplicated: "hold the same samples under two names",
   "limb-swapped": "look swapped",
+  "chest-swapped": "look swapped",
 };
 
 const OF_RECORDS = {
   "limb-inconsistent": ["the limb leads contradict one another", true],
   "arms-reversed": ["arm electrodes look reversed (or the heart lies on the right)", true],
+  "upside-down": ["the whole record looks upside down", true],
   "poor-quality": ["poor quality: it can hardly be read", true],
   short: ["shorter than 5 s", true],
   padded: ["shorter than the model's window", false],
@@ -135,6 +138,8 @@ export function labelOf(lead, marks) {
     missing: "not recorded",
     "limb-swapped": "swapped?",
     "limb-inverted": "inverted?",
+    "chest-swapped": "swapped?",
+    "chest-inverted": "inverted?",
     nan: "gaps",
     duplicated: "copy?",
   };
