@@ -24,9 +24,16 @@ ARGUMENTS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--disable-lcd-text",  # pictures are compared
+    "--font-render-hinting=none",
+    "--force-color-profile=srgb",
 ]
 #: Where Debian, Fedora and others put it; or named by $CMELT_CHROMIUM.
 NAMES = ("chromium", "chromium-browser", "google-chrome")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--renew-pictures", action="store_true", help="Take the stored pictures of the page anew (tests/page).")
 
 
 @pytest.fixture(scope="module")  # no longer: the driver's event loop would stand in the way of other tests' own
