@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import importlib.util
+import io
 import json
 import re
 import sys
@@ -10,12 +12,15 @@ from pathlib import Path
 from types import ModuleType
 
 import nbformat
+import numpy as np
 import pytest
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 import cmelt
 from cmelt.pages.notice import NOTICE
+from cmelt.simulation import simulate
+from wfdb_files import write_format_16
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -135,15 +140,56 @@ def test_figures_of_real_reports_are_those_of_the_page_on_negatives() -> None:
     assert "16,905 reports" in quoted and "16,905" in page
 
 
+def rows_of(table: str) -> list[list[str]]:
+    """The cells of a Markdown table's lines that begin with a number of ECGs."""
+    lines = [line.strip("| ") for line in table.splitlines() if re.match(r"\| \d+ ECGs", line)]
+    return [[one.strip() for one in line.split(" | ")] for line in lines]
+
+
 @pytest.mark.slow
-def test_the_probe_notebook_takes_a_store_of_real_ecgs(data_dir: Path, tmp_path: Path) -> None:
+def test_on_real_ecgs_the_probe_notebook_shows_the_table_that_it_quotes(data_dir: Path, tmp_path: Path) -> None:
     from cmelt.sources.ptb_xl import PtbXl
     from cmelt.store import ShardSettings, prepare_store
 
-    prepare_store(PtbXl(data_dir / "ptb-xl", rate=100), tmp_path / "store", ShardSettings(100, 10, "first", "a test's key"))
+    prepare_store(PtbXl(data_dir / "ptb-xl", rate=100), tmp_path / "store", ShardSettings(100, 10, "first", "cmelt"))
     fresh = running.run(ROOT / "notebooks" / "few_label_probe.ipynb", store=str(tmp_path / "store"))
     assert running.faults(fresh) == []
-    assert said(fresh).startswith("real ECGs: ") and "NORM" in said(fresh)
+    assert said(fresh).startswith("real ECGs: 2015") and "NORM" in said(fresh)
+    quoted = rows_of(words_of(stored("few_label_probe")))
+    assert len(quoted) == 3
+    [table] = [
+        output.data["text/html"]
+        for cell in fresh.cells
+        for output in cell.get("outputs", [])
+        if "random weights" in output.get("data", {}).get("text/html", "")
+    ]
+    shown = [re.findall(r"<td>(.*?)</td>", row) for row in re.findall(r"<tr>(.*?)</tr>", table, re.S)][1:]
+    assert all(running.alike(" | ".join(one), " | ".join(other)) for one, other in zip(quoted, shown, strict=True)), shown
+
+
+@pytest.fixture(params=["twelve leads, real", "two leads"])
+def own_file(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """An ECG that somebody may bring."""
+    if request.param == "twelve leads, real":
+        folder = request.getfixturevalue("data_dir")
+        return next(iter(sorted((folder / "ptb-xl" / "records500").rglob("*.hea"))))
+    record = simulate(12, ["atrial-fibrillation"], patient=2, rate=100, seconds=30.0)
+    return write_format_16(tmp_path, np.round(1000 * record.signal[:2]).astype(np.int16), record.leads[:2], name="mine")
+
+
+@pytest.mark.slow
+def test_the_first_notebook_takes_a_file_of_ones_own(own_file: Path, tmp_path: Path) -> None:
+    notebook = stored("zero_shot_on_your_ecg")
+    [first] = [cell for cell in notebook.cells if cell.source.startswith("from cmelt.simulation import simulate")]
+    first.source = re.sub(r"^ECG = .*$", f"ECG = {str(own_file)!r}", first.source, count=1, flags=re.M)
+    assert str(own_file) in first.source
+    (tmp_path / "own.ipynb").write_text(nbformat.writes(notebook), encoding="utf-8")
+    fresh = running.run(tmp_path / "own.ipynb")
+    assert running.faults(fresh) == []
+    if own_file.name.startswith("mine"):
+        assert "2 leads:\nI II\n" in said(fresh) and "not recorded, and probabilities were fitted on whole ECGs" in said(fresh)
+    else:
+        assert "12 leads:\nI II III" in said(fresh)
 
 
 def cell(source: str, **shown: str) -> NotebookNode:
@@ -218,10 +264,6 @@ def test_another_output_is_a_difference_unless_the_cell_says_that_machines_diffe
 
 
 def test_a_stored_picture_is_small_and_keeps_its_rare_colours() -> None:
-    import base64
-    import io
-
-    import numpy as np
     from PIL import Image
 
     pixels = np.random.default_rng(0).integers(240, 256, (300, 2000, 3)).astype(np.uint8)
