@@ -72,7 +72,8 @@ def blocks_in(text: str, page: str) -> list[Block]:
             end += 1
         if end == len(lines):
             raise ValueError(f"{page}:{at + 1}: the block is never closed")
-        marker = MARKER.fullmatch(lines[at - 1].strip()) if at else None
+        before = next((line.strip() for line in reversed(lines[max(at - 2, 0) : at]) if line.strip()), "")
+        marker = MARKER.fullmatch(before)
         said = marker.groups() if marker else ("", "")
         inside = "\n".join(line.removeprefix(indent) for line in lines[at + 1 : end])
         if not language.startswith("{") or language.split()[0] in CODE_DIRECTIVES:

@@ -10,12 +10,14 @@ import shlex
 import shutil
 import subprocess
 import sys
+import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from io import BytesIO, StringIO
 from itertools import pairwise
 from pathlib import Path
+from socket import socket
 
 import pytest
 from code_blocks import ROOT
@@ -24,10 +26,11 @@ from shortened import shortened
 from cmelt.sources.about import about_of
 from file_server import serving
 from http_calls import Process, process
+from processes import free_port
 from running import Done, cmelt
 
 SOURCE = ROOT / "src"
-PATIENCE = 120
+PATIENCE = 300
 
 
 def commands_in(text: str) -> list[str]:
@@ -61,6 +64,7 @@ class Typist:
         self.folder = folder
         self.open = ExitStack()
         self.service: Process | None = None
+        self.port = free_port()
         self.typed: list[str] = []
         self.shown: list[str] = []
 
@@ -72,7 +76,7 @@ class Typist:
 
     def type(self, command: str) -> Done:
         """Run one line as it is shortened; AssertionError where it fails or does not do what its options ask for."""
-        command = shortened(command)
+        command = shortened(command).replace("PORT", str(self.port))
         self.typed.append(command)
         done = self._run(command)
         assert done.returncode == 0, f"`{command}` ended with {done.returncode}:\n{done.stdout[-2000:]}{done.stderr[-3000:]}"
@@ -87,6 +91,8 @@ class Typist:
             return self._download(words_of(command))
         if command.startswith("cmelt "):
             return self._cmelt(command)
+        if command.startswith("dask "):
+            return self._left_running(command)
         if command.startswith("curl "):
             return self._curl(command)
         if command.startswith("pip "):
@@ -102,9 +108,12 @@ class Typist:
         done = cmelt(*words)
         if done.returncode == 0:
             _promises_kept(words, done, self.folder)
-        redirected = command.partition(" > ")[2].strip()
-        if redirected:
-            (self.folder / redirected).write_text(done.stdout)
+        return self._redirected(command, done)
+
+    def _redirected(self, command: str, done: Done) -> Done:
+        """What was printed goes into the file that the line names, if it names one."""
+        if name := command.partition(" > ")[2].strip():
+            (self.folder / name).write_text(done.stdout)
         return done
 
     def _serve(self, options: list[str]) -> Done:
@@ -117,6 +126,19 @@ class Typist:
             return Done(1, "", (place / "log").read_text())
         return Done(0, "", "")
 
+    def _left_running(self, command: str) -> Done:
+        """A scheduler or a worker, until the page's end."""
+        running = subprocess.Popen([sys.executable, "-m", *words_of(command)], cwd=self.folder, env=_environment(self.folder))
+        self.open.callback(running.wait, PATIENCE)
+        self.open.callback(running.terminate)
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end and running.poll() is None:
+            with socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return Done(0, "", "")
+            time.sleep(0.1)
+        return Done(1, "", f"nobody listens at {self.port}")
+
     def _curl(self, command: str) -> Done:
         assert self.service is not None, "the page asks a service before it starts one"
         if not shutil.which("curl"):
@@ -124,8 +146,8 @@ class Typist:
         there = command.replace("127.0.0.1:8517", f"127.0.0.1:{self.service.service.port}")
         done = _program([*words_of(there), "--silent", "--show-error", "--fail-with-body"], self.folder)
         if done.returncode == 0:
-            json.loads(done.stdout)
-        return done
+            json.loads(re.split(r"\r?\n\r?\n", done.stdout)[-1])  # behind the head, where it was asked for
+        return self._redirected(command, done)
 
     def _download(self, words: list[str]) -> Done:
         """From a server here that has what lies in the folder of that name."""
@@ -142,16 +164,24 @@ class Typist:
             return _program(["bash", "-e", "-c", command], self.folder)
 
 
-def _program(words: list[str], folder: Path) -> Done:
-    """In a process of its own, which finds the working tree's `cmelt` and `python`."""
+#: Programs of this environment, and how this test calls them.
+PROGRAMS = {"cmelt": "-m cmelt.cli", "python": "", "torchrun": "-m torch.distributed.run"}
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """Where the working tree's programs are found first."""
     programs = folder / ".programs"
     if not programs.exists():
         programs.mkdir()
-        for name, begins in (("cmelt", f"{sys.executable} -m cmelt.cli"), ("python", sys.executable)):
-            (programs / name).write_text(f'#!/bin/sh\nexec {begins} "$@"\n')
+        for name, begins in PROGRAMS.items():
+            (programs / name).write_text(f'#!/bin/sh\nexec {sys.executable} {begins} "$@"\n')
             (programs / name).chmod(0o755)
-    env = {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}", "PYTHONPATH": str(SOURCE), "no_proxy": "*"}
-    done = subprocess.run(words, cwd=folder, env=env, capture_output=True, text=True, timeout=PATIENCE)
+    return {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}", "PYTHONPATH": str(SOURCE), "no_proxy": "*"}
+
+
+def _program(words: list[str], folder: Path) -> Done:
+    """In a process of its own."""
+    done = subprocess.run(words, cwd=folder, env=_environment(folder), capture_output=True, text=True, timeout=PATIENCE)
     return Done(done.returncode, done.stdout, done.stderr)
 
 

@@ -23,11 +23,12 @@ ADDED = (
     ),
     ("cmelt prepare simulated", "--records 40", "instead of thousands; the last of an option counts"),
     ("cmelt prepare", "--workers 1", "in this process: no time for others to start"),
-    ("cmelt embed", "--workers 1 --device cpu", "the same"),
-    ("cmelt index", "--workers 1 --device cpu", "the same"),
+    ("cmelt embed", "--workers 1 --device cpu", "in this process"),
+    ("cmelt index", "--workers 1 --device cpu", "in this process"),
+    ("torchrun", "--set training.epochs=null --set training.steps=2 --set training.batch=4", "two steps instead of days"),
     ("cmelt evaluate", "--bootstrap 20 --draws 1 --fractions 1", "replicates by the thousand take minutes"),
     ("cmelt finetune", "--leads 12 --bootstrap 20 --draws 1 --repeats 1 --epochs 1", "one pass, one set of leads"),
-    ("cmelt calibrate", "--bootstrap 20", "replicates"),
+    ("cmelt calibrate", "--bootstrap 20", "few replicates"),
 )
 
 #: Said otherwise: (pattern, replacement, why).
@@ -37,8 +38,13 @@ SAID_OTHERWISE = (
     (r"(cmelt import-dbeta sample\.pt)", r"\1 --config sizes.json", "a checkpoint of small sizes, random weights"),
     (r'load_dbeta\("sample\.pt"\)', 'load_dbeta("sample.pt", "sizes.json")', "the same"),
     (r"(cmelt export --onnx) small ", r"\1 runs/small ", "a model that is exported in a second; slow tests export `small`"),
+    (r"^dask scheduler$", "dask scheduler --host 127.0.0.1 --port PORT --no-dashboard", "at a free port"),
+    (r"tcp://scheduler:8786 --nthreads 1", "tcp://127.0.0.1:PORT --nthreads 1 --no-dashboard", "the scheduler runs here"),
     (r"tcp://scheduler:8786", "tcp://127.0.0.1:PORT", "the scheduler runs here"),
-    (r"/data/", "./data/", "a folder below this one"),
+    (r"/data/", "./", "this folder"),
+    (r"--nnodes 8 --nproc-per-node 8 (.*)HOST:29500", r"--nnodes 1 --nproc-per-node 2 \1127.0.0.1:PORT", "two processes here"),
+    (r"^torchrun --nproc-per-node 8", "torchrun --nproc-per-node 2", "two processes"),
+    (r"^(torchrun .*)--recipe paper", r"\1--recipe small", "of a size that fits"),
 )
 
 
