@@ -6,6 +6,7 @@ the size of a file does (RLIMIT_FSIZE): the kernel ends the process inside the v
 
 from __future__ import annotations
 
+import math
 import os
 import resource
 import signal
@@ -23,6 +24,9 @@ TRACED = ("training/loop.py", "checkpoints/training_state.py", "publishing.py", 
 _TOLD = ("open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "shutil.rmtree")
 
 
+Poison = Literal["nan", "inf", "gradient"]
+
+
 @dataclass(frozen=True)
 class Trap:
     """Where a process is struck.
@@ -30,18 +34,22 @@ class Trap:
     Attributes:
         event: "line" of the loop, of saving and of publishing; "call" of the writing of a checkpoint; "byte": one more than so
             many in any file of a checkpoint; "save": when one begins, which is noted for others (signal 0: and nothing else);
-            "asked": the processes have just asked each other whether any of them was told to stop.
+            "asked": the processes have just asked each other whether any of them was told to stop; "loss": that of an
+            `objective` in a batch, which is made no number.
         strikes: (number of the event, from 1; signal); for "byte" the number is that of the save.
         within: lines of the whole "run" after set-up began, or of the "steps" alone.
         size: for "byte".
         rank: which process; None is all of them.
+        objective, poison: for "loss": whose, and what becomes of it; "gradient" leaves the loss and spoils what is derived of it.
     """
 
-    event: Literal["line", "call", "byte", "save", "asked"]
+    event: Literal["line", "call", "byte", "save", "asked", "loss"]
     strikes: tuple[tuple[int, int], ...] = ()
     within: Literal["run", "steps"] = "run"
     size: int = 0
     rank: int | None = 0
+    objective: str = ""
+    poison: Poison = "nan"
 
 
 def arm(trap: Trap, noted: Path) -> None:
@@ -53,6 +61,8 @@ def arm(trap: Trap, noted: Path) -> None:
         _count_calls(counter)
     elif trap.event == "asked":
         _after_asking(counter)
+    elif trap.event == "loss":
+        _poison(trap)
     else:
         _at_save(trap, noted)
 
@@ -180,3 +190,21 @@ def _after_asking(counter: _Counter) -> None:
         return code
 
     loop._code_of_anyone = asked
+
+
+def _poison(trap: Trap) -> None:
+    from cmelt.objectives.total import OBJECTIVES
+
+    compute, calls, numbers = OBJECTIVES[trap.objective], [0], dict(trap.strikes)
+
+    def poisoned(*given: Any) -> Any:
+        calls[0] += 1
+        loss = compute(*given)
+        if calls[0] not in numbers:
+            return loss
+        if trap.poison == "gradient":
+            loss.register_hook(lambda gradient: gradient * math.inf)
+            return loss
+        return loss * (math.nan if trap.poison == "nan" else math.inf)
+
+    OBJECTIVES[trap.objective] = poisoned

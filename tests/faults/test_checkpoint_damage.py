@@ -69,7 +69,7 @@ def test_the_command_itself_says_what_it_passes_over_and_goes_on(bench):
     from training_runs import differences
 
     name = "damaged"
-    bench.command(name, Trap("asked", ((7, int(signal.SIGTERM)),)))
+    bench.command(name, Trap("asked", ((5, int(signal.SIGTERM)),)))
     newest, before = checkpoints(bench.folder / name / "checkpoints")
     path = newest / "optimiser.safetensors"
     path.write_bytes(path.read_bytes()[:-1] + b"\xff")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import signal
 
 import numpy as np
 import pytest
 from striking import Trap
 from training_campaigns import (
     Tally,
+    calls_of_saves,
     killed_among_two,
     killed_anywhere,
     killed_at_epochs,
@@ -18,7 +20,11 @@ from training_campaigns import (
 )
 from training_runs import Bench, differences, leftovers
 
+from cmelt.batches.corpus import corpus_of
 from cmelt.checkpoints.training_state import checkpoints
+from cmelt.store import open_store
+from cmelt.training.setup import open_run
+from tiny_runs import tiny_recipe
 
 
 def held(tally: Tally) -> None:
@@ -27,17 +33,18 @@ def held(tally: Tally) -> None:
 
 
 def test_killed_at_random_lines_a_run_goes_on_to_the_same_losses_records_and_weights(bench, rng):
-    held(killed_anywhere(bench, 2, rng))
+    held(killed_anywhere(bench, 1, rng))
 
 
+@pytest.mark.slow
 def test_killed_at_an_epoch_s_end_it_sees_every_record_once_an_epoch_all_the_same(bench, rng):
-    held(killed_at_epochs(bench, 1, rng))
+    held(killed_at_epochs(bench, 3, rng))
     parts = [bench.undisturbed.taken[0, part] for part in range(3)]
     assert len({record for part in parts for record in part}) == sum(map(len, parts))
 
 
 def test_killed_inside_a_checkpoint_s_writing_it_goes_on_from_a_whole_one_and_leaves_nothing(bench, rng):
-    held(killed_in_a_save(bench, 2, 1, 1, rng))
+    held(killed_in_a_save(bench, calls_of_saves(bench, 3)[1:2], 1, 0, rng))
 
 
 def test_a_comparison_of_runs_sees_another_record_another_loss_and_another_weight(bench):
@@ -57,13 +64,20 @@ def test_records_taken_anew_must_be_those_of_the_first_time(bench):
         bench.taken("twice")
 
 
-def test_killed_while_its_description_is_written_it_begins_anew_and_leaves_no_draft(bench):
+def test_killed_while_its_description_is_written_it_begins_anew_and_leaves_no_draft(tiny_store, tmp_path, monkeypatch):
     """`run.json` is written aside and renamed: what a kill between the two leaves is written over."""
-    run = bench.folder / "described"
-    run.mkdir()
-    (run / ".run.json-draft").write_text('{"half')
-    assert bench.command("described").codes == (0,)
-    assert leftovers(run) == [] and json.loads((run / "run.json").read_text())["recipe"]["name"] == "tiny"
+    store, recipe = open_store(tiny_store), tiny_recipe()
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pathlib.Path.replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        open_run(tmp_path, recipe, store, corpus_of(store), "auto")
+    monkeypatch.undo()
+    assert leftovers(tmp_path) == [".run.json-draft"]
+    open_run(tmp_path, recipe, store, corpus_of(store), "auto")
+    assert leftovers(tmp_path) == [] and json.loads((tmp_path / "run.json").read_text())["recipe"]["name"] == "tiny"
 
 
 @pytest.mark.slow
@@ -74,7 +88,7 @@ def test_killed_five_times_in_a_row(bench, rng):
 @pytest.mark.slow
 def test_killed_at_more_lines_and_more_calls(bench, rng):
     held(killed_anywhere(bench, 10, rng))
-    held(killed_in_a_save(bench, 15, 5, 3, rng))
+    held(killed_in_a_save(bench, calls_of_saves(bench, 15), 5, 3, rng))
 
 
 @pytest.fixture(scope="module")
@@ -89,10 +103,16 @@ def test_of_two_processes_one_is_killed_the_other_ends_and_the_run_goes_on(pair,
 
 
 def test_told_to_stop_at_any_line_it_saves_what_was_done_and_leaves_with_its_code(bench, rng):
-    held(told_to_stop(bench, 1, rng))
+    held(told_to_stop(bench, 1, rng, [signal.SIGUSR1]))
 
 
 def test_told_twice_it_leaves_at_once(bench, rng):
+    held(told_twice(bench, 1, rng, [signal.SIGTERM]))
+
+
+@pytest.mark.slow
+def test_told_by_any_signal_once_or_twice(bench, rng):
+    held(told_to_stop(bench, 2, rng))
     held(told_twice(bench, 1, rng))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,12 +47,15 @@ class Tally:
         self.figures.setdefault(name, []).append(value)
 
 
-def killed_anywhere(bench: Bench, count: int, rng: np.random.Generator, kills: int = 1) -> Tally:
-    """SIGKILL at lines of the run drawn at random: in each trial `kills` in a row, then the run is let finish."""
+def killed_anywhere(bench: Bench, count: int, rng: np.random.Generator, kills: int = 1, *, anew: bool = True) -> Tally:
+    """SIGKILL at lines of the run drawn at random: in each trial `kills` in a row, then the run is let finish.
+
+    anew: from nothing, else from what a run makes before its first step.
+    """
     tally = Tally(f"SIGKILL at random lines, {kills} in a row")
     lines = events_of(bench, Trap("line"))
     for number in range(count):
-        name, faults, at = f"killed-{kills}-{number}", [], []
+        name, faults, at = (bench.clear if anew else bench.begun)(f"killed-{kills}-{number}"), [], []
         for _ in range(kills):
             at.append(int(rng.integers(1, lines + 1)))
             ended = bench.command(name, Trap("line", ((at[-1], signal.SIGKILL),)))
@@ -68,7 +71,7 @@ def killed_at_epochs(bench: Bench, count: int, rng: np.random.Generator) -> Tall
     """SIGKILL by another process as soon as the last step of an epoch, or the one before or after, has been logged."""
     tally = Tally("SIGKILL at the end of an epoch")
     for number in range(count):
-        name, step = f"epoch-{number}", EPOCH + int(rng.integers(-1, 2))
+        name, step = bench.begun(f"epoch-{number}"), EPOCH + int(rng.integers(-1, 2))
         processes = bench.start(name)
         _wait(lambda name=name, step=step: len(bench.losses_so_far(name)) >= step, processes)
         processes[0].kill()
@@ -84,7 +87,7 @@ def killed_among_two(bench: Bench, count: int, rng: np.random.Generator) -> Tall
     tally = Tally("SIGKILL under two processes")
     lines = events_of(bench, Trap("line", within="steps"))
     for number in range(count):
-        name, rank = f"two-{number}", (0, 1, None)[number % 3]
+        name, rank = bench.begun(f"two-{number}"), (0, 1, None)[int(rng.integers(3))]
         at = int(rng.integers(1, int(0.9 * lines)))
         ended = bench.command(name, Trap("line", ((at, signal.SIGKILL),), within="steps", rank=rank))
         struck = range(2) if rank is None else (rank,)
@@ -97,12 +100,10 @@ def killed_among_two(bench: Bench, count: int, rng: np.random.Generator) -> Tall
     return tally
 
 
-def killed_in_a_save(bench: Bench, calls: int, sizes: int, moments: int, rng: np.random.Generator) -> Tally:
-    """Ended inside the writing of a checkpoint: at its calls, at a byte of a file, at a moment that another process chooses."""
+def killed_in_a_save(bench: Bench, calls: Sequence[int], sizes: int, moments: int, rng: np.random.Generator) -> Tally:
+    """Ended inside the writing of a checkpoint: at these calls, at bytes of a file, at moments that another process chooses."""
     tally = Tally("killed while a checkpoint is written")
-    every = events_of(bench, Trap("call"))
-    chosen = np.linspace(1, every, calls).round().astype(int).tolist() if calls < every else list(range(1, every + 1))
-    for call in chosen:
+    for call in calls:
         _one_save(bench, tally, f"call-{call}", Trap("call", ((call, signal.SIGKILL),)), -9)
     largest = max(len(content) for content in bench.undisturbed.state.values())
     for number in range(sizes):
@@ -110,19 +111,24 @@ def killed_in_a_save(bench: Bench, calls: int, sizes: int, moments: int, rng: np
         _one_save(bench, tally, f"byte-{number}", Trap("byte", ((save, 0),), size=size), -int(signal.SIGXFSZ))
     for number in range(moments):
         _struck_from_outside(bench, tally, f"moment-{number}", int(rng.integers(1, SAVES + 1)), float(rng.random()))
-    tally.note("calls of the saves", every)
     return tally
 
 
-def told_to_stop(bench: Bench, count: int, rng: np.random.Generator) -> Tally:
-    """Each of the three signals at `count` lines of the steps: saved at the step in hand, out within 10 s with its code."""
+def calls_of_saves(bench: Bench, count: int) -> list[int]:
+    """So many calls, or all, of those that the saves of a run make, spread evenly; the first and the last are among them."""
+    every = events_of(bench, Trap("call"))
+    return sorted(set(np.linspace(1, every, min(count, every)).round().astype(int).tolist()))
+
+
+def told_to_stop(bench: Bench, count: int, rng: np.random.Generator, signals: Iterable[signal.Signals] = CODES) -> Tally:
+    """Each of the signals at `count` lines of the steps: saved at the step in hand, out within 10 s with its code."""
     tally = Tally("SIGTERM, SIGINT, SIGUSR1")
     lines = events_of(bench, Trap("line", within="steps"))
-    for signal_, code in CODES.items():
+    for signal_ in signals:
         for number in range(count):
-            name, at = f"{signal_.name}-{number}", int(rng.integers(1, lines + 1))
+            name, at = bench.begun(f"{signal_.name}-{number}"), int(rng.integers(1, lines + 1))
             ended = bench.command(name, Trap("line", ((at, signal_),), within="steps"))
-            faults = [] if ended.codes == (code,) else [f"ended with {ended.codes}"]
+            faults = [] if ended.codes == (CODES[signal_],) else [f"ended with {ended.codes}"]
             faults += [] if ended.seconds <= 10 else [f"took {ended.seconds:.1f} s"]
             faults += [] if "the state is saved" in ended.said else ["does not say that the state is saved"]
             faults += _saved_what_was_done(bench, name) + _lost(bench, name) + _finished(bench, name)
@@ -131,13 +137,13 @@ def told_to_stop(bench: Bench, count: int, rng: np.random.Generator) -> Tally:
     return tally
 
 
-def told_twice(bench: Bench, count: int, rng: np.random.Generator) -> Tally:
+def told_twice(bench: Bench, count: int, rng: np.random.Generator, signals: Iterable[signal.Signals] = CODES) -> Tally:
     """A second signal a few lines after the first: out at once, by the system's own hand, and the run goes on as ever."""
     tally = Tally("a second signal")
     lines = events_of(bench, Trap("line", within="steps"))
-    for signal_ in CODES:
+    for signal_ in signals:
         for number in range(count):
-            name, at = f"twice-{signal_.name}-{number}", int(rng.integers(1, int(0.8 * lines)))
+            name, at = bench.begun(f"twice-{signal_.name}-{number}"), int(rng.integers(1, int(0.8 * lines)))
             # The next line of ours: nothing has been saved between the two.
             ended = bench.command(name, Trap("line", ((at, signal_), (at + 1, signal_)), within="steps"))
             expected = CODES[signal_] if signal_ is signal.SIGINT else -int(signal_)
@@ -160,7 +166,7 @@ def events_of(bench: Bench, trap: Trap) -> int:
 
 
 def _one_save(bench: Bench, tally: Tally, name: str, trap: Trap, code: int) -> None:
-    ended = bench.command(name, trap)
+    ended = bench.command(bench.begun(name), trap)
     faults = [] if ended.codes == (code,) else [f"ended with {ended.codes}"]
     tally.add(name, faults + _lost(bench, name) + _finished(bench, name))
 
@@ -168,10 +174,10 @@ def _one_save(bench: Bench, tally: Tally, name: str, trap: Trap, code: int) -> N
 def _struck_from_outside(bench: Bench, tally: Tally, name: str, save: int, share: float) -> None:
     """SIGKILL by this process at a share of the time that a save takes here; one that was over already does not count."""
     for attempt in range(10):
-        own = f"{name}-{attempt}"
+        own = bench.begun(f"{name}-{attempt}")
         processes = bench.start(own, Trap("save", ((save, 0),)))
         struck = bench.folder / f"{own}.struck"
-        _wait(lambda struck=struck: struck.exists(), processes, 0.0002)
+        _wait(lambda struck=struck: struck.exists() and bool(struck.read_text()), processes, 0.0002)
         time.sleep(share * 0.03 / (attempt + 1))
         os.kill(processes[0].pid, signal.SIGKILL)
         processes[0].join()
