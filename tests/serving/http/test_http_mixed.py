@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import cmelt
-from array_files import write_matlab, write_npz
+from array_files import write_matlab, write_npz, write_table
 from binary_files import write_dicom, write_scp
 from cmelt.serving.http.service import drawable
 from ecg_files import heart, record, write_wfdb
