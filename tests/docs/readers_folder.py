@@ -29,7 +29,7 @@ from tiny_runs import tiny_recipe_file
 from tiny_studies import study_file
 from vendor_files import write_muse
 
-RATE, SECONDS = 500.0, 10.0
+RATE = 500.0
 REPORTS = (
     "sinusrhythmus normales ekg",
     "atrial fibrillation with rapid response",
@@ -40,7 +40,7 @@ REPORTS = (
 #: Sinus rhythm, atrial fibrillation, sinus bradycardia, left bundle branch block in SNOMED CT.
 CODES = ("426783006", "164889003", "426177001", "164909002")
 
-Maker = Callable[["Library", Path], None]
+Maker = Callable[["Library", Path], object]
 
 
 class Library:
@@ -134,23 +134,17 @@ def _archive(folder: Path) -> None:
     (folder / "table.csv").write_text("\n".join(rows) + "\n")
 
 
-def _store(source: str, thing: str, *options: str) -> Maker:
-    def make(library: Library, root: Path, name: str = "") -> None:
-        _done("prepare", source, library.at(thing), "--out", root / name, "--workers", "1", *options)
-
-    return make
-
-
-def _named(name: str, maker: Callable[..., None]) -> Maker:
-    return lambda library, root: maker(library, root, name)
+def _store(name: str, source: str, thing: str) -> Maker:
+    """A store called `name` of the archive `thing`."""
+    return lambda library, root: _done("prepare", source, library.at(thing), "--out", root / name, "--workers", "1")
 
 
 def _file(name: str, write: Callable[[Path], object]) -> Maker:
-    return lambda _, root: write(root / name) and None
+    return lambda _, root: write(root / name)
 
 
 def _same(name: str, other: str) -> Maker:
-    return lambda library, root: shutil.copytree(library.at(other), root / name) and None
+    return lambda library, root: shutil.copytree(library.at(other), root / name)
 
 
 def _run(name: str) -> Maker:
@@ -179,12 +173,11 @@ def _tokenizer(_: Library, root: Path) -> None:
     train_tokenizer(list(REPORTS) * 4, 400).save_pretrained(root / "flan-t5-base")
 
 
-def _study(library: Library, root: Path) -> None:
+def _study(_: Library, root: Path) -> None:
     """A study of two tiny cells and the store that it names."""
     (root / "studies").mkdir()
-    study_file(root / "studies", evaluate=[{"kind": "zero-shot", "store": "store", "tasks": ["simulated"]}]).rename(
-        root / "studies/ptbxl.yaml"
-    )
+    asked = [{"kind": "zero-shot", "store": "store", "tasks": ["simulated"]}]
+    study_file(root / "studies", evaluate=asked).rename(root / "studies/ptbxl.yaml")
     _done("prepare", "simulated", "--records", "60", "--seed", "5", "--out", root / "stores/store", "--workers", "1")
 
 
@@ -196,7 +189,7 @@ def _task(_: Library, root: Path) -> None:
 
 
 def _wfdb(name: str, seed: int) -> Maker:
-    return lambda _, root: write_wfdb(root / name, heart(seed)) and None
+    return lambda _, root: write_wfdb(root / name, heart(seed))
 
 
 _JS = [f"WFDBRecords/01/010/JS{number:05d}" for number in range(1, 7)]
@@ -220,20 +213,20 @@ THINGS: dict[str, Maker] = {
     "folder": lambda _, root: _ward(root / "folder"),
     "mine.yaml": _task,
     "ptb-xl": lambda _, root: _ptb_xl(root / "ptb-xl"),
-    "mimic": lambda _, root: write_mimic(root / "mimic", studies(12)) and None,
+    "mimic": lambda _, root: write_mimic(root / "mimic", studies(12)),
     "mimic-iv-ecg": _same("mimic-iv-ecg", "mimic"),
     "challenge-2021": lambda _, root: _challenge(root / "challenge-2021", _GEORGIA),
     "ecg-arrhythmia": lambda _, root: _challenge(root / "ecg-arrhythmia", _JS),
     "chapman_train.csv": lambda _, root: _lists(root),
     "cpsc2018": lambda _, root: _cpsc(root / "cpsc2018"),
-    "code-15": lambda _, root: write_code_15(root / "code-15") and None,
-    "code-test": lambda _, root: write_code_test(root / "code-test") and None,
-    "ludb": lambda _, root: write_ludb(root / "ludb") and None,
+    "code-15": lambda _, root: write_code_15(root / "code-15"),
+    "code-test": lambda _, root: write_code_test(root / "code-test"),
+    "ludb": lambda _, root: write_ludb(root / "ludb"),
     "archive": lambda _, root: _archive(root / "archive"),
-    "ptbxl100": _named("ptbxl100", _store("ptb-xl", "ptb-xl")),
-    "mimic100": _named("mimic100", _store("mimic-iv-ecg", "mimic")),
-    "cinc100": _named("cinc100", _store("cinc2021", "challenge-2021")),
-    "csn100": _named("csn100", _store("csn", "ecg-arrhythmia")),
+    "ptbxl100": _store("ptbxl100", "ptb-xl", "ptb-xl"),
+    "mimic100": _store("mimic100", "mimic-iv-ecg", "mimic"),
+    "cinc100": _store("cinc100", "cinc2021", "challenge-2021"),
+    "csn100": _store("csn100", "csn", "ecg-arrhythmia"),
     "simulated": lambda _, root: _done("prepare", "simulated", "--records", "60", "--out", root / "simulated", "--workers", "1"),
     "ptbxl-index": _index,
     "mine": _same("mine", "mimic100"),

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from code_blocks import ROOT
+from code_blocks import ROOT, blocks_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from python_lines import run_python
-from scratch_package import MOST_LINES, commands_of, files_of, installed, lines_of_code, put_like_pip, python_of
+from scratch_package import MOST_LINES, commands_of, files_of, installed, lines_of_code, put_like_pip, python_of, write
 from shell_lines import Typist, commands_in
 
 import cmelt as cmelt_api
@@ -132,3 +132,17 @@ def test_a_name_of_ours_stays_ours(ward: Path) -> None:
     points.write_text(points.read_text().replace("ward = ", "ludb = "))
     known_sources.cache_clear()
     assert known_sources()["ludb"] == SOURCES["ludb"]
+
+
+@pytest.mark.slow
+def test_pip_installs_the_package_of_the_pages_and_writes_what_the_other_tests_write_for_it(tmp_path: Path) -> None:
+    pytest.importorskip("setuptools", reason="what builds a package that names no builder")
+    (stated,) = [block.text for block in blocks_of(PAGES[0]) if block.language == "toml"]
+    write({name: text for page in PAGES for name, text in files_of(page).items()} | {"pyproject.toml": stated}, tmp_path / "here")
+    offline = ["--quiet", "--no-index", "--no-deps", "--no-build-isolation"]
+    command = [sys.executable, "-m", "pip", "install", *offline, "--target", tmp_path / "by-pip", tmp_path / "here"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    put_like_pip(tmp_path / "by-us")
+    points = "ward_ecgs-1.0.dist-info/entry_points.txt"
+    assert (tmp_path / "by-pip" / points).read_text().split() == (tmp_path / "by-us" / points).read_text().split()
