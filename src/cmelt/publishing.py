@@ -88,7 +88,7 @@ def verify(folder: Path, error: type[CMeltError] = CMeltError, *, sizes_only: Co
         raise error(folder / MANIFEST, "does not match its own SHA-256", "the file was altered: restore or write it again")
     for name, (size, digest) in known_files.items():
         path = folder / name
-        if not path.resolve().is_relative_to(folder.resolve()):
+        if not _lies_in(path, folder):
             raise error(folder / MANIFEST, "names a file outside its folder", "the manifest was altered")
         if not path.is_file():
             raise error(path, "missing", "restore it or write the folder again")
@@ -112,6 +112,14 @@ def remove_leftovers(parent: Path) -> int:
     for folder in leftovers:
         shutil.rmtree(folder, ignore_errors=True)
     return len(leftovers)
+
+
+def _lies_in(path: Path, folder: Path) -> bool:
+    """Whether a file of a folder is in it, followed through links; a hub's cache keeps contents beside its snapshots, as blobs."""
+    found, home = path.resolve(), folder.resolve()
+    if found.is_relative_to(home):
+        return True
+    return home.parent.name == "snapshots" and path.is_symlink() and found.is_relative_to(home.parent.parent / "blobs")
 
 
 def _own_sha256(manifest: dict[str, Any]) -> str:

@@ -144,3 +144,30 @@ def test_renaming_alone_refuses_to_overwrite(tmp_path):
     (tmp_path / "b").mkdir()
     with pytest.raises(CMeltError, match="exists already"):
         rename(tmp_path / "a", tmp_path / "b")
+
+
+def in_a_hub_s_cache(folder: Path, blobs: Path) -> Path:
+    """A published folder as a hub's cache keeps one: its files are links to contents that lie beside the snapshots by their hash."""
+    snapshot = folder / "snapshots" / "3f2a"
+    make(snapshot)
+    blobs.mkdir(parents=True)
+    for number, path in enumerate(sorted(path for path in snapshot.rglob("*") if path.is_file())):
+        content = path.rename(blobs / str(number))
+        path.symlink_to(content)
+    return snapshot
+
+
+def test_a_folder_in_a_hub_s_cache_is_whole_though_its_files_are_links(tmp_path):
+    snapshot = in_a_hub_s_cache(tmp_path / "models--o--n", tmp_path / "models--o--n" / "blobs")
+    assert verify(snapshot, CheckpointError)["step"] == 12
+    (snapshot / "a.txt").resolve().write_text("old")
+    with pytest.raises(CheckpointError, match="SHA-256"):
+        verify(snapshot, CheckpointError)
+
+
+def test_links_to_anywhere_else_lead_outside(tmp_path):
+    snapshot = in_a_hub_s_cache(tmp_path / "models--o--n", tmp_path / "elsewhere")
+    (snapshot / MANIFEST).unlink()
+    (tmp_path / "elsewhere" / "2").rename(snapshot / MANIFEST)
+    with pytest.raises(CheckpointError, match="outside its folder"):
+        verify(snapshot, CheckpointError)
