@@ -21,6 +21,8 @@ from typing import Any
 
 #: After so many seconds without a whole answer, a request counts as lost.
 PATIENCE = 120.0
+#: A connection that is idle for longer is not used again: the service may be closing it.
+IDLE = 3.0
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,9 @@ async def closed_loop(port: int, asks: Sequence[Ask], clients: int, seconds: flo
             outcomes.append(await connection.outcome(asks[turn % len(asks)], begun))
             if outcomes[-1].fault.startswith("refused"):
                 break  # nobody listens any more
+            if pause > IDLE:
+                await connection.close()
+                connection = None
             await asyncio.sleep(pause)
         if connection is not None:
             await connection.close()

@@ -9,6 +9,7 @@ share the machine with whatever else runs: times are told as ratios of ways meas
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 import tempfile
 import time
@@ -68,6 +69,11 @@ def asks_of(model: str = "small", names: Sequence[str] = tuple(EXAMPLES)) -> lis
     return found
 
 
+def small_asks(asks: Sequence[Ask]) -> list[Ask]:
+    """Of these, the smallest of each ECG of 10 s: so many of them that clients and wires are not what is measured."""
+    return sorted((ask for ask in asks if ask.scores), key=lambda ask: len(ask.body))[: len(EXAMPLES) // 2]
+
+
 def _form(content: bytes, prompts: str) -> bytes:
     head = '--x\r\nContent-Disposition: form-data; name="prompts"\r\n\r\n' + prompts
     file = '\r\n--x\r\nContent-Disposition: form-data; name="file"; filename="ecg"\r\n\r\n'
@@ -105,8 +111,8 @@ def load(work: Path, asks: Path, seconds: float) -> list[Figure]:
     paced: Outcomes = []
     used = {"alone": 0.0, "many": 0.0}
     with served(work / "load") as service:
-        _asked(service, asks, clients=CLIENTS, seconds=max(seconds / 12, 2.0))  # every prompt is read, every buffer has its size
-        before = service.memory()
+        _asked(service, asks, clients=CLIENTS, seconds=max(seconds / 6, 2.0))  # every prompt is read, every buffer has its size
+        before = _at_rest(service)
         for _ in range(ROUNDS):
             start = service.processor_seconds()
             alone += _asked(service, asks, clients=1, seconds=max(seconds / 12, 2.0))
@@ -117,7 +123,7 @@ def load(work: Path, asks: Path, seconds: float) -> list[Figure]:
             many += round_
             rate = len(round_) / (seconds / ROUNDS)
             paced += _asked(service, asks, clients=CLIENTS, seconds=seconds / ROUNDS, pause=2 * CLIENTS / rate)
-        growth = service.memory() - before
+        growth = _at_rest(service) - before
     each = [1000 * used[name] / len(made) for name, made in (("alone", alone), ("many", many))]
     told = f"{CLIENTS} clients without a pause"
     return [
@@ -136,6 +142,12 @@ def load(work: Path, asks: Path, seconds: float) -> list[Figure]:
     ]  # fmt: skip
 
 
+def _at_rest(service: Served) -> float:
+    """Megabytes once nothing is asked any more."""
+    time.sleep(3.0)
+    return service.memory()
+
+
 def overload(work: Path, asks: Path, seconds: float) -> list[Figure]:
     """As many clients as may wait; then so many times the rate that these have reached."""
     with served(work / "overload", "--waiting", str(CLIENTS)) as service:
@@ -143,6 +155,7 @@ def overload(work: Path, asks: Path, seconds: float) -> list[Figure]:
         full = _asked(service, asks, clients=CLIENTS, seconds=seconds)
         rate = OVERLOAD * sum(one["status"] == 200 for one in full) / seconds
         outcomes = _asked(service, asks, rate=rate, seconds=seconds)
+        bare = [1000 * one["seconds"] for one in _refused_barely(asks, rate, seconds / 3)]
         ready = service.get("/readyz")[0]
     taken = [one for one in outcomes if one["status"] == 200]
     excess = [one for one in outcomes if one["status"] == 503]
@@ -150,16 +163,30 @@ def overload(work: Path, asks: Path, seconds: float) -> list[Figure]:
     soon = sum(one["seconds"] <= 0.1 and one["retry_after"] for one in excess)
     other = len(outcomes) - len(taken) - len(excess)
     told = f"{OVERLOAD} × capacity"
+    half, most = np.percentile(bare, [50, 99])
+    at_all = f"asyncio alone, no model at work: half within {half:.0f} ms, 99 % within {most:.0f} ms"
     return [
         _figure(f"{told}: neither answered nor refused", other, "", "≤ 0", f"of {len(outcomes):,} at {rate:.0f} a second"),
         *_judged(taken, f"{told}: of those taken"),
         _figure(f"{told}: refused with Retry-After within 100 ms", 100 * soon / max(len(excess), 1), "%", "≥ 99",
                 f"{len(excess):,} refused; half within {1000 * float(np.median(times)):.0f} ms, "
-                f"99 % within {1000 * float(np.percentile(times, 99)):.0f} ms"),
+                f"99 % within {1000 * float(np.percentile(times, 99)):.0f} ms; {at_all}"),
         _figure(f"{told}: p99 of those taken", _p99(outcomes) / _p99(full), "×", "≤ 1.5", f"{len(taken):,} taken",
                 f"the p99 at capacity ({CLIENTS} clients, each waiting for its answer)"),
         _figure(f"{told}: ready afterwards", float(ready == 200), "", "≥ 1"),
     ]  # fmt: skip
+
+
+def _refused_barely(asks: Path, rate: float, seconds: float) -> Outcomes:
+    """What the same clients get of a server that does nothing but refuse."""
+    script = Path(__file__).with_name("bare_refusal.py")
+    with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True) as running:
+        try:
+            assert running.stdout is not None
+            port = int(running.stdout.readline())
+            return outcomes_of(clients(port, asks, "--rate", rate, "--seconds", seconds))
+        finally:
+            running.kill()
 
 
 def bodies(work: Path, asks: Path, _seconds: float) -> list[Figure]:
@@ -255,10 +282,12 @@ def main() -> None:
     figures: list[Figure] = []
     with tempfile.TemporaryDirectory(prefix="cmelt-service-") as name:
         work = Path(name)
-        write_asks(asks_of(), work / "asks")
+        asks = asks_of()
+        write_asks(asks, work / "asks")
+        write_asks(small_asks(asks), work / "small")
         for part in chosen.parts or PARTS:
             seconds = chosen.seconds / 2 if part == "overload" else chosen.seconds
-            figures += PARTS[part](work, work / "asks", seconds)
+            figures += PARTS[part](work, work / ("small" if part == "overload" else "asks"), seconds)
     tell(figures, chosen.json)
 
 

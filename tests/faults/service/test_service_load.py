@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,7 @@ from service_load import WRONG, asks_of
 from service_process import clients, outcomes_of
 
 from cmelt.records.record import LEADS
+from cmelt.serving.http.priority import STEPS
 from cmelt.serving.http.settings import Limits
 from ecg_files import record
 from http_calls import process
@@ -194,6 +196,13 @@ def test_a_thread_that_never_ends_does_not_keep_the_process(hardy_folder, tmp_pa
         assert time.monotonic() - begun < 15
         assert "without waiting any longer" in found.log.read_text()
         assert list(found.temporary.iterdir()) == []
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="threads have no priority of their own here")
+def test_threads_that_compute_give_way_to_the_one_that_answers(hardy):
+    own = os.getpriority(os.PRIO_PROCESS, hardy.running.pid)
+    threads = [int(name) for name in os.listdir(f"/proc/{hardy.running.pid}/task")]
+    assert {os.getpriority(os.PRIO_PROCESS, one) - own for one in threads if one != hardy.running.pid} >= {STEPS}
 
 
 def test_requests_over_one_connection_are_each_answered_in_their_turn(hardy, asks):

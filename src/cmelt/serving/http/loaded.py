@@ -76,8 +76,11 @@ class Loaded:
         return search(self.model, self.processor, self.index, ecg=ecg, text=text, k=k, filters=filters)
 
 
-def load(sources: Sources, warm: Question) -> Loaded:
-    """Everything loaded, and used once, so that the first caller waits no longer than others. Raises CMeltError."""
+def load(sources: Sources, warm: Question, windows: int = 1) -> Loaded:
+    """Everything loaded, and used once, so that the first caller waits no longer than others.
+
+    `windows` go through the model together, too: what memory a full batch takes is taken now. Raises CMeltError.
+    """
     use_threads(sources.threads)
     # All of it, parts that only training uses too: what is not as it was written is not served.
     verify(find_model(sources.model), CheckpointError)
@@ -85,6 +88,7 @@ def load(sources: Sources, warm: Question) -> Loaded:
     embedder = embedder_of(model, processor)
     loaded = Loaded(model, processor, embedder, identity, _opened(sources, identity), sources.threads)
     prepared = processor.record(example_record(next(iter(EXAMPLES))))
+    embed(loaded, np.repeat(prepared.ecg[:1], windows, axis=0), np.arange(windows), windows)
     vector = embed(loaded, prepared.ecg, np.zeros(len(prepared.ecg), np.int64), 1)
     if processor.aligned:
         scored(vector, loaded.described(warm), None)

@@ -21,12 +21,15 @@ from cmelt.errors import ConfigError
 from cmelt.serving.http.app import build_app
 from cmelt.serving.http.connection import protocol_for
 from cmelt.serving.http.loaded import Sources
+from cmelt.serving.http.memory import share_heaps
 from cmelt.serving.http.private_folder import private_folder
 from cmelt.serving.http.service import Service
 from cmelt.serving.http.settings import ServiceSettings
 
 _BACKLOG = 256
 _SWITCH_SECONDS = 0.0005
+#: How long a connection stays open between two requests.
+_IDLE_SECONDS = 10
 #: How long the rest of the process may take once requests had their `stop_seconds`.
 _AFTER_STOP = 5.0
 
@@ -45,6 +48,7 @@ def serve(sources: Sources, settings: ServiceSettings, say: Callable[[str], None
         # A thread that computes gives way to the one that answers after this long, not after Python's 5 ms: several times a
         # request.
         sys.setswitchinterval(_SWITCH_SECONDS)
+        share_heaps()
         disable_created_metrics()  # a second series for each, which nobody reads
         service = Service(sources, settings)
         server = _Server(
@@ -104,7 +108,7 @@ def _configuration(service: Service, failed: Callable[[], None]) -> uvicorn.Conf
         access_log=False,  # it would tell addresses and queries
         server_header=False,
         proxy_headers=False,
-        timeout_keep_alive=5,
+        timeout_keep_alive=_IDLE_SECONDS,
         timeout_graceful_shutdown=round(service.limits.stop_seconds),
     )
 

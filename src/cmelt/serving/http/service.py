@@ -24,6 +24,7 @@ from cmelt.serving.http.admission import Gate
 from cmelt.serving.http.kept_prompts import KeptPrompts
 from cmelt.serving.http.loaded import Loaded, Sources
 from cmelt.serving.http.metrics import Metrics
+from cmelt.serving.http.priority import give_way
 from cmelt.serving.http.question import ASKING, DEFAULT_TASK, Given, Question, question_of
 from cmelt.serving.http.receiving import Parcel
 from cmelt.serving.http.refusal import TOO_LARGE, Refusal, blamed_on
@@ -61,11 +62,13 @@ class Service:
         limits = settings.limits
         warm = Question(DEFAULT_TASK)
         batching = Batching(limits.batch_windows, limits.batch_seconds)
-        self.worker: Worker[Loaded] = Worker(lambda: loaded.load(sources, warm), loaded.embed, batching, self.metrics.batch)
+        self.worker: Worker[Loaded] = Worker(
+            lambda: loaded.load(sources, warm, limits.batch_windows), loaded.embed, batching, self.metrics.batch
+        )
         self.gate = Gate(limits)
         self.ending = False
         self.metrics.watch(lambda: float(self.inside), lambda: self.worker.ready)
-        self._readers = ThreadPoolExecutor(limits.readers, thread_name_prefix="cmelt-reader")
+        self._readers = ThreadPoolExecutor(limits.readers, thread_name_prefix="cmelt-reader", initializer=give_way)
         self._prompts = KeptPrompts(self.worker)
 
     @property

@@ -8,12 +8,15 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cmelt.serving.http.memory import give_back
+from cmelt.serving.http.priority import give_way
 from cmelt.serving.http.refusal import UNAVAILABLE, Refusal
 
 Answer = TypeVar("Answer")
@@ -23,6 +26,8 @@ Vectors = NDArray[np.float32]
 Embed = Callable[[Any, NDArray[np.float32], NDArray[np.int64], int], Vectors]
 #: Told of each batch: (requests, windows).
 Told = Callable[[int, int], None]
+#: Without a job for so long, the model's thread is idle.
+_IDLE_SECONDS = 0.5
 
 
 @dataclass
@@ -62,7 +67,7 @@ class Worker(Generic[Loaded]):
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._held: _Job | None = None
         self._thread = threading.Thread(target=self._run, name="cmelt-model", daemon=True)
-        self._beside = ThreadPoolExecutor(1, thread_name_prefix="cmelt-beside")
+        self._beside = ThreadPoolExecutor(1, thread_name_prefix="cmelt-beside", initializer=give_way)
         self._stopping = False
         self.loaded: Loaded | None = None
         self.failure: BaseException | None = None
@@ -107,6 +112,7 @@ class Worker(Generic[Loaded]):
         return await asyncio.wrap_future(job.answer)
 
     def _run(self) -> None:
+        give_way()
         try:
             self.loaded = self._load()
         except Exception as error:  # whatever it is, the service has to end with it, not this thread alone
@@ -121,7 +127,7 @@ class Worker(Generic[Loaded]):
 
     def _next(self) -> list[_Job]:
         """What goes through the model next: a lone job, or all that came within the wait; nothing once the end is near."""
-        first, self._held = self._held or self._jobs.get(), None
+        first, self._held = self._held or self._waited_for(), None
         if first is None or first.ecg is None:
             return [] if first is None else [first]
         batch, windows = [first], first.windows
@@ -140,6 +146,13 @@ class Worker(Generic[Loaded]):
             batch.append(job)
             windows += job.windows
         return batch
+
+    def _waited_for(self) -> _Job | None:
+        """The next job; memory is given back where none comes for a moment."""
+        with suppress(queue.Empty):
+            return self._jobs.get(timeout=_IDLE_SECONDS)
+        give_back()
+        return self._jobs.get()
 
     def _work(self, jobs: Sequence[_Job]) -> None:
         try:
