@@ -205,7 +205,7 @@ def external_entity(place: Place) -> Path:
 
 def external_dtd(place: Place) -> Path:
     """Declarations to be fetched from a file."""
-    return _xml(place, f'<!DOCTYPE AnnotatedECG SYSTEM "file://{place.outside}/secret.txt">')
+    return _xml(place, f'<!DOCTYPE AnnotatedECG SYSTEM "file://{place.outside}/secret.txt">', "")
 
 
 def parameter_entity(place: Place) -> Path:

@@ -32,6 +32,7 @@ include_patterns = [
     "notebooks/**.ipynb",
     "README.md",
     "CHANGELOG.md",
+    "SECURITY.md",
     "benchmarks/RESULTS.md",
     "src/cmelt/weights/*/README.md",
 ]

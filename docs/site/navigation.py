@@ -15,7 +15,7 @@ CONTENTS: dict[str, list[str]] = {
     "The bundled model": ["docs/model-card", "src/cmelt/weights/small/README", "docs/data-card"],
     "Extend it": ["docs/extend/index", "docs/extend/*"],
     "Reference": ["docs/api", "docs/commands", "docs/settings", "benchmarks/RESULTS"],
-    "How it works": ["docs/method", "docs/map", "docs/decisions/*", "CHANGELOG"],
+    "How it works": ["docs/method", "docs/map", "docs/reliability", "SECURITY", "docs/decisions/*", "CHANGELOG"],
 }
 
 

@@ -115,7 +115,7 @@ def remove_leftovers(parent: Path) -> int:
 
 
 def _lies_in(path: Path, folder: Path) -> bool:
-    """Whether a file of a folder is in it, followed through links; a hub's cache keeps contents beside its snapshots, as blobs."""
+    """Whether a file of a folder is in it, links followed; a hub's cache keeps contents beside its snapshots, as blobs."""
     found, home = path.resolve(), folder.resolve()
     if found.is_relative_to(home):
         return True

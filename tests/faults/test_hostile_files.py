@@ -82,3 +82,28 @@ def test_the_watch_sees_harm_when_there_is_some(tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(SCRIPTS.parents[1] / "src")}
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
     assert ended.returncode == 0, ended.stderr[-2000:]
+
+
+_LARGE = """
+import sys
+sys.path.append(sys.argv[1])
+from hostile_files import _held
+from measuring import peak_megabytes
+from watching import forget_peak
+before = _held()
+forget_peak()
+bytearray(b"x" * 200_000_000)
+assert peak_megabytes() - before > 150, peak_megabytes() - before
+before = _held()
+forget_peak()
+assert peak_megabytes() - before < 50, peak_megabytes() - before
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is counted anew on Linux alone")
+def test_the_watch_sees_memory_that_is_taken_and_given_back():
+    environment = {**os.environ, "PYTHONPATH": str(SCRIPTS.parents[1] / "src")}
+    ended = subprocess.run(
+        [sys.executable, "-c", _LARGE, str(SCRIPTS)], env=environment, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr[-2000:]

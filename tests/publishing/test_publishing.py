@@ -147,7 +147,7 @@ def test_renaming_alone_refuses_to_overwrite(tmp_path):
 
 
 def in_a_hub_s_cache(folder: Path, blobs: Path) -> Path:
-    """A published folder as a hub's cache keeps one: its files are links to contents that lie beside the snapshots by their hash."""
+    """A published folder as a hub's cache keeps one: its files are links to contents that lie elsewhere."""
     snapshot = folder / "snapshots" / "3f2a"
     make(snapshot)
     blobs.mkdir(parents=True)
