@@ -67,6 +67,21 @@ def test_csv_is_a_table_that_others_read(model_folder, ecgs, expected, tmp_path)
     assert [len(row) for row in rows] == [4, 4, 4] and all(-2 < float(row[1]) < 2 for row in rows[1:])
 
 
+def test_a_typed_line_is_scored_as_the_statement_that_it_names_and_says_so(model_folder, ecgs, expected, tmp_path):
+    path = tmp_path / "findings.txt"
+    path.write_text("is there atrial fibrillation?\ndelta wave\n")
+    lines = ["is there atrial fibrillation?", "delta wave"]
+    told = json.loads(run(model_folder, ecgs / "0.hea", "--prompts", path, "--json").stdout)
+    assert told["taken_as"] == dict(zip(lines, ["atrial-fibrillation", None], strict=True))
+    assert told["records"][0]["scores"][lines[0]] == pytest.approx(float(expected.values[0, 0]), abs=1e-6)
+    shown = " ".join(run(model_folder, ecgs / "0.hea", "--prompts", path).stdout.split())
+    assert "“is there atrial fibrillation?”: taken as the statement atrial-fibrillation" in shown
+    assert "“delta wave”: scored as typed, no probability" in shown
+    plain = json.loads(run(model_folder, ecgs / "0.hea", "--prompts", path, "--as-typed", "--json").stdout)
+    assert set(plain["taken_as"].values()) == {None}
+    assert plain["records"][0]["scores"][lines[0]] != pytest.approx(float(expected.values[0, 0]), abs=1e-4)
+
+
 def test_one_record_s_table_is_sorted_and_no_table_comes_without_the_notice(model_folder, ecgs, expected):
     done = run(model_folder, ecgs / "0.hea", "--classes", "lbbb,afib")
     first, second = expected.of(0)

@@ -48,6 +48,9 @@ def test_a_statement_is_named_by_its_abbreviation_and_a_sentence_is_a_prompt(mod
     assert cmelt.explain(model, processor, record(), "afib").what == "atrial-fibrillation"
     sentence = "there is a delta wave"
     assert cmelt.explain(model, processor, record(), sentence).what == sentence
+    asked = cmelt.explain(model, processor, record(), "Gibt es Vorhofflimmern?")
+    assert asked.score == pytest.approx(cmelt.explain(model, processor, record(), "afib").score, abs=1e-5)
+    assert any("taken as the statement atrial-fibrillation" in note for note in asked.notes)
     described = cmelt.describe(model, processor, ["atrial-fibrillation"])
     assert cmelt.explain(model, processor, record(), described).what == "atrial-fibrillation"
 
