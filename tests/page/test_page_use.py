@@ -171,6 +171,8 @@ def test_the_paper_fits_and_scores_stand_beside_it_where_there_is_room(page: Pag
     true = 266 * PIXELS_A_MM
     assert paper["width"] == pytest.approx(true, abs=0.1) if beside else width - 40 < paper["width"] < width
     assert (asking["x"] >= paper["x"] + paper["width"]) == beside == (asking["y"] < paper["y"] + paper["height"])
+    page.evaluate("scrollTo(0, 99999)")
+    assert (page.locator("#pane-a svg.ecg").bounding_box()["y"] > 0) == beside  # and stays in view when one reads on
     page.click("#true-size")  # who has chosen a size keeps it
     show_example(page, "other")
     assert page.locator("#pane-a svg.ecg").bounding_box()["width"] == pytest.approx(true, abs=0.1)

@@ -16,7 +16,7 @@ UNPROCESSABLE, UNSUPPORTED, TOO_LARGE, UNAVAILABLE = 422, 415, 413, 503
 #: How `cmelt.read_ecg` says that a file is of no known format, and that a header came alone.
 _NO_FORMAT = ("not an ECG format", "a zip archive")
 _NO_SIGNALS = "signal file is not there"
-_SEVERAL = "send header and signal files of a WFDB record together, each as a part named file"
+_SEVERAL = "send header and signal files of a WFDB record together, each as a part named file; on the page, choose them together"
 
 
 class Refusal(CMeltError):

@@ -11,8 +11,8 @@ import { scaleText, screenFactor } from "./screen.js";
 
 const PIXELS_A_MM = 96 / 25.4;
 export const [SMALLEST, LARGEST] = [0.2, 6];
-/** Pixels of the scroller's two borders and of a scroll bar; the share of the window's height that it takes (paper.css). */
-const [BORDER, SCROLL_BAR, MOST_HEIGHT] = [2, 16, 0.92];
+/** Pixels of the scroller's two borders, and of a scroll bar. */
+const [BORDER, SCROLL_BAR] = [2, 16];
 
 /** What the paper is drawn with; one object for all views. */
 export function plainSettings() {
@@ -154,9 +154,10 @@ export class EcgView {
     const fitted = (width) => (width - BORDER) / (this.sheet.width * screenFactor() * PIXELS_A_MM);
     const zoom = fitted(this.root.clientWidth);
     const height = this.sheet.height * zoom * screenFactor() * PIXELS_A_MM;
+    const most = parseFloat(window.getComputedStyle(this.scroller).maxHeight) - BORDER;
     const bar = this.scroller.offsetWidth - this.scroller.clientWidth - BORDER;
     // Where the paper is too high for its place, a scroll bar takes some of the width.
-    return height > MOST_HEIGHT * window.innerHeight ? fitted(this.root.clientWidth - Math.max(bar, SCROLL_BAR)) : zoom;
+    return height > most ? fitted(this.root.clientWidth - Math.max(bar, SCROLL_BAR)) : zoom;
   }
 
   moveTo(seconds) {
