@@ -175,7 +175,7 @@ def _tokenizer(_: Library, root: Path) -> None:
 
 def _study(_: Library, root: Path) -> None:
     """A study of two tiny cells and the store that it names."""
-    (root / "studies").mkdir()
+    (root / "studies").mkdir(exist_ok=True)
     asked = [{"kind": "zero-shot", "store": "store", "tasks": ["simulated"]}]
     study_file(root / "studies", evaluate=asked).rename(root / "studies/ptbxl.yaml")
     _done("prepare", "simulated", "--records", "60", "--seed", "5", "--out", root / "stores/store", "--workers", "1")

@@ -78,6 +78,8 @@ class Typist:
         """Run one line as it is shortened; AssertionError where it fails or does not do what its options ask for."""
         command = shortened(command).replace("PORT", str(self.port))
         self.typed.append(command)
+        for name in _values(words_of(command), "--out"):
+            _clear(self.folder / name)
         done = self._run(command)
         assert done.returncode == 0, f"`{command}` ended with {done.returncode}:\n{done.stdout[-2000:]}{done.stderr[-3000:]}"
         return done
@@ -103,8 +105,6 @@ class Typist:
 
     def _cmelt(self, command: str) -> Done:
         words = words_of(command)[1:]
-        for name in _values(words, "--out"):
-            _clear(self.folder / name)
         done = cmelt(*words)
         if done.returncode == 0:
             _promises_kept(words, done, self.folder)

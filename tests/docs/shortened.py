@@ -42,7 +42,7 @@ SAID_OTHERWISE = (
     (r"tcp://scheduler:8786 --nthreads 1", "tcp://127.0.0.1:PORT --nthreads 1 --no-dashboard", "the scheduler runs here"),
     (r"tcp://scheduler:8786", "tcp://127.0.0.1:PORT", "the scheduler runs here"),
     (r"/data/", "./", "this folder"),
-    (r"--nnodes 8 --nproc-per-node 8 (.*)HOST:29500", r"--nnodes 1 --nproc-per-node 2 \1127.0.0.1:PORT", "two processes here"),
+    (r"--nnodes 8 --nproc-per-node 8 (.*)HOST:29500", r"--nnodes 1 --nproc-per-node 2 \g<1>127.0.0.1:PORT", "two processes here"),
     (r"^torchrun --nproc-per-node 8", "torchrun --nproc-per-node 2", "two processes"),
     (r"^(torchrun .*)--recipe paper", r"\1--recipe small", "of a size that fits"),
 )
