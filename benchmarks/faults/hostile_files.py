@@ -108,6 +108,9 @@ def openers(model: Path, good: Path) -> Mapping[str, Callable[[Path], object]]:
         cmelt.classify(loaded, processor, ecg, ["atrial-fibrillation"])
         return load_tokenizer(path)
 
+    with suppress(CMeltError):
+        (good / "letter.txt").write_text("Dear colleague")
+        read_ecg(good / "letter.txt")  # what no format of ours knows is shown to those of packages: they are looked up once
     read_ecg(write_hdf5(good / "good.h5", heart()))
     write_checkpoint({"weight": torch.zeros(2)}, good / "good.pt")
     read_checkpoint(good / "good.pt")

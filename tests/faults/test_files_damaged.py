@@ -35,8 +35,8 @@ from damaged_files import (  # noqa: E402
 
 @pytest.fixture(scope="module")
 def campaign(tmp_path_factory):
-    """Two good files of each format, 300 damaged ones, and what became of each."""
-    return struck(tmp_path_factory.mktemp("damaged"), 2 * len(FORMATS), 300)
+    """Two good files of each format, 200 damaged ones, and what became of each."""
+    return struck(tmp_path_factory.mktemp("damaged"), 2 * len(FORMATS), 200)
 
 
 def struck(root, good_count, damaged_count):

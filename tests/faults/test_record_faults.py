@@ -52,8 +52,8 @@ def test_what_is_found_is_the_fault_and_not_just_any_flag(simulated):
 
 
 def test_clean_real_records_with_a_fault_are_found_and_without_one_left_in_peace(data_dir):
-    records, held = clean_records(data_dir, 60)
-    assert held == 60
+    records, held = clean_records(data_dir, 40)
+    assert held == 40
     shares = shares_found(records)
     assert {name for name in CERTAIN if not all(shares[name][0])} == set()
     assert all(np.mean(shares[name][0]) >= 0.88 for name in FAULTS)
