@@ -165,7 +165,8 @@ def test_what_is_wrong_with_a_recording_is_flagged():
 def test_numbers_that_json_lacks_are_null_and_class_is_called_class():
     assert [plain(value) for value in (1.5, float("nan"), float("inf"), "x", None)] == [1.5, None, None, "x", None]
     told = ClassResult.model_validate({"class": "af", "score": 0.5}).model_dump(by_alias=True)
-    assert told == {"class": "af", "score": 0.5, "probability": None, "low": None, "high": None, "cannot_tell": None}
+    assert {name for name, value in told.items() if value is not None} == {"class", "score"}
+    assert (told["class"], told["score"]) == ("af", 0.5)
 
 
 def test_the_documentation_names_every_option():
