@@ -37,7 +37,7 @@ SAID_OTHERWISE = (
     (r" --port \d+", "", "the service listens at a free port; the one of the page may be taken"),
     (r"(cmelt import-dbeta sample\.pt)", r"\1 --config sizes.json", "a checkpoint of small sizes, random weights"),
     (r'load_dbeta\("sample\.pt"\)', 'load_dbeta("sample.pt", "sizes.json")', "the same"),
-    (r"(cmelt export --onnx) small ", r"\1 runs/small ", "a model that is exported in a second; slow tests export `small`"),
+    (r"(cmelt explain \S+) ", r"\1 --model runs/small ", "a model of milliseconds; Python's line asks `small`"),
     (r"^dask scheduler$", "dask scheduler --host 127.0.0.1 --port PORT --no-dashboard", "at a free port"),
     (r"tcp://scheduler:8786 --nthreads 1", "tcp://127.0.0.1:PORT --nthreads 1 --no-dashboard", "the scheduler runs here"),
     (r"tcp://scheduler:8786", "tcp://127.0.0.1:PORT", "the scheduler runs here"),
