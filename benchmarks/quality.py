@@ -212,7 +212,8 @@ def report_noise(data: Path) -> list[Figure]:
     """People's verdicts against ours, on the half that nothing was chosen on."""
     records, acceptable = challenge_2011(data)
     _, held = halves(len(records))
-    poor = np.array(["poor-quality" in found(records[row]) for row in held])
+    # By the flags alone: what is refused for its amplitude is judged here, too.
+    poor = np.array(["poor-quality" in quality_flags(records[row]) for row in held])
     bad = acceptable[held] == 0
     print("\n## Poor quality against people's verdicts (Challenge 2011, the held half)\n")
     print(f"sensitivity {share(poor[bad])}; specificity {share(~poor[~bad])}")
