@@ -2,7 +2,7 @@
 
 A campaign strikes as often as it is asked to and returns a `Tally`. The tests here ask for a few strikes of each kind, those
 marked slow for more; a script under `benchmarks/` for all that docs/reliability.md tells, and keeps the counts. Of training:
-`benchmarks/faults_training.py`.
+`benchmarks/faults/training_faults.py`.
 
     training_runs.py        `cmelt pretrain` in processes of its own, and what each of them did, step by step
     striking.py             traps inside a process: at a line, a call, a byte

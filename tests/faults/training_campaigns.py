@@ -1,6 +1,6 @@
 """Runs of `cmelt pretrain` that are killed or told to stop, many times over, and what came of them.
 
-Each function strikes so many times and returns a `Tally`; tests ask for a few, `benchmarks/faults_training.py` for all.
+Each function strikes so many times and returns a `Tally`; tests ask for a few, `benchmarks/faults/training_faults.py` for all.
 """
 
 from __future__ import annotations

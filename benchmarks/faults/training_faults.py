@@ -1,11 +1,11 @@
 """Training and checkpoints under faults, in full counts: what docs/reliability.md tells of them.
 
-    python benchmarks/faults_training.py --scratch FOLDER                 all parts, in about half an hour of one core
-    python benchmarks/faults_training.py --scratch FOLDER --only kills    one part
-    python benchmarks/faults_training.py --scratch FOLDER --seconds 240   as many trials as fit; the same command goes on
+    python benchmarks/faults/training_faults.py --scratch FOLDER                 all parts, in about half an hour of one core
+    python benchmarks/faults/training_faults.py --scratch FOLDER --only kills    one part
+    python benchmarks/faults/training_faults.py --scratch FOLDER --seconds 240   as many trials as fit; the same command goes on
 
-Counts are kept in `benchmarks/results/faults/training.json`, trial by trial: each has draws of its own, a function of the part
-and the number of the trial. `--anew` forgets what is kept of the parts. The runs are those of `tests/faults`: a tiny model and
+Counts are kept in `benchmarks/faults/results/training_faults.json`, trial by trial: each has draws of its own, a function of the
+part and the number of the trial. `--anew` forgets what is kept of the parts. The runs are those of `tests/faults`: a tiny model and
 store, `cmelt pretrain` in processes of its own.
 """
 
@@ -27,11 +27,9 @@ from typing import Any
 
 import numpy as np
 
-from measuring import Figure, machine
-
-HERE = Path(__file__).resolve().parent
-RESULTS = HERE / "results" / "faults" / "training.json"
-sys.path[:0] = [str(HERE.parent / "tests" / "faults"), str(HERE.parent / "tests")]
+HOUSE = Path(__file__).resolve().parents[2]
+RESULTS = HOUSE / "benchmarks" / "faults" / "results" / "training_faults.json"
+sys.path[:0] = [str(HOUSE / "tests" / "faults"), str(HOUSE / "tests"), str(HOUSE / "benchmarks")]
 
 from checkpoint_reading import models_damaged, states_damaged, towers_damaged  # noqa: E402
 from training_campaigns import (  # noqa: E402
@@ -47,6 +45,7 @@ from training_campaigns import (  # noqa: E402
 from training_repeats import WAYS, changed_nothing, neighbours, numbers_refused  # noqa: E402
 from training_runs import RECIPE, Bench, differences  # noqa: E402
 
+from measuring import Figure, machine  # noqa: E402
 from tiny_runs import tiny_recipe, tiny_store_at  # noqa: E402
 
 Trial = Callable[[np.random.Generator], Tally]
