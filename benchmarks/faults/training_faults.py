@@ -5,8 +5,8 @@
     python benchmarks/faults/training_faults.py --scratch FOLDER --seconds 240   as many trials as fit; the same command goes on
 
 Counts are kept in `benchmarks/faults/results/training_faults.json`, trial by trial: each has draws of its own, a function of the
-part and the number of the trial. `--anew` forgets what is kept of the parts. The runs are those of `tests/faults`: a tiny model and
-store, `cmelt pretrain` in processes of its own.
+part and the number of the trial. `--anew` forgets what is kept of the parts. The runs are those of `tests/faults`: a tiny model
+and store, `cmelt pretrain` in processes of its own.
 """
 
 from __future__ import annotations
