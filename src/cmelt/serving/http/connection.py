@@ -19,6 +19,8 @@ from cmelt.serving.http.standing import STANDING_HEADERS
 
 #: Of `scope["state"]`: there are more connections than the service keeps open, so that whatever this one asks is refused.
 CROWDED = "crowded"
+#: How long idle connections stay open once the service is told to end: a request that was on its way is answered still.
+LAST_ASKED_SECONDS = 0.5
 
 
 def protocol_for(limits: Limits) -> type[Connection]:
@@ -54,10 +56,16 @@ class Connection(H11Protocol):
         super().connection_lost(exc)
 
     def shutdown(self) -> None:
-        """The service ends: what is answered already is closed, the rest once it is."""
+        """The service ends: what is being answered is closed after that; an idle caller may have asked at this very moment."""
         if self._refused:
             self.transport.close()
+        elif self.cycle is None or self.cycle.response_complete:
+            self.loop.call_later(LAST_ASKED_SECONDS, self._close_if_idle)
         else:
+            super().shutdown()
+
+    def _close_if_idle(self) -> None:
+        if not self.transport.is_closing():
             super().shutdown()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 (uvicorn's words; ours are below)

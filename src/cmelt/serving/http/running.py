@@ -85,8 +85,14 @@ class _Server(uvicorn.Server):
             last = threading.Timer(self._seconds, self._leave)
             last.daemon = True
             last.start()
-        self._service.ending = True
         super().handle_exit(sig, frame)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Nobody is let in any more before callers are told to come over another connection."""
+        for listening in (*self.servers, *(sockets or ())):
+            listening.close()
+        self._service.ending = True
+        await super().shutdown(sockets)
 
     def _leave(self) -> None:
         logging.getLogger("cmelt.serve").error("ended without waiting any longer for what is computed")
