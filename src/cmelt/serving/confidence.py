@@ -28,14 +28,11 @@ if TYPE_CHECKING:
 CALIBRATION = "calibration.json"
 FORMAT, VERSION = "cmelt-calibration", 1
 NOISY, SWAPPED, UNLIKE, NO_ECG = "too noisy", "leads look swapped", "unlike the training data", "not an ECG"
+#: Kinds of quality flags that say a lead is not what its name says.
+_MISTAKEN = ("limb-swapped", "limb-inverted", "limb-inconsistent", "arms-reversed", "electrodes-exchanged", "duplicated",
+             "upside-down", "chest-inverted", "chest-swapped")  # fmt: skip
 #: Kind of quality flag → what it makes of the whole record.
-_VERDICTS = {
-    "poor-quality": NOISY,
-    **dict.fromkeys(
-        ("limb-swapped", "limb-inverted", "limb-inconsistent", "arms-reversed", "electrodes-exchanged", "duplicated",
-         "upside-down", "chest-inverted", "chest-swapped"), SWAPPED  # fmt: skip
-    ),
-}
+_VERDICTS = {"poor-quality": NOISY, **dict.fromkeys(_MISTAKEN, SWAPPED)}
 
 
 @dataclass(frozen=True)
