@@ -77,6 +77,9 @@ class Typist:
     def type(self, command: str) -> Done:
         """Run one line as it is shortened; AssertionError where it fails or does not do what its options ask for."""
         command = shortened(command).replace("PORT", str(self.port))
+        for tool in ("curl", "unzip"):
+            if re.search(rf"\b{tool} ", command) and not shutil.which(tool):
+                pytest.skip(f"{tool} is not installed")
         self.typed.append(command)
         for name in _values(words_of(command), "--out"):
             _clear(self.folder / name)
@@ -141,8 +144,6 @@ class Typist:
 
     def _curl(self, command: str) -> Done:
         assert self.service is not None, "the page asks a service before it starts one"
-        if not shutil.which("curl"):
-            pytest.skip("curl is not installed")
         there = command.replace("127.0.0.1:8517", f"127.0.0.1:{self.service.service.port}")
         done = _program([*words_of(there), "--silent", "--show-error", "--fail-with-body"], self.folder)
         if done.returncode == 0:
