@@ -13,6 +13,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 OUT ?= demo-output
+# Tests run in as many processes as there are cores, four at most, each a file at a time; a thread each (tests/conftest.py).
+TOGETHER ?= -n logical --maxprocesses 4 --dist loadfile
 # Where `make train-small` finds its data, and where stores and run go; it goes on where it was stopped.
 CMELT_DATA_DIR ?= ../shared/data
 DATA := $(CMELT_DATA_DIR)
@@ -37,10 +39,10 @@ demo: $(INSTALLED)
 	$(BIN)/cmelt demo --out $(OUT)
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -q -m "not slow"
+	$(BIN)/python -m pytest -q $(TOGETHER) -m "not slow"
 
 test-all: $(INSTALLED)
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q $(TOGETHER)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from cmelt.cli import app
 from typer.testing import CliRunner
+
+from cmelt.cli import app
 
 
 @pytest.mark.parametrize(("command", "extra"), [("explain", "explain"), ("export", "onnx"), ("serve", "serve")])
