@@ -99,7 +99,7 @@ def test_lines_to_type() -> None:
 
 def test_what_is_shortened_says_why() -> None:
     assert all(len(why.split()) >= 2 for _, _, why in (*ADDED, *SAID_OTHERWISE))
-    assert shortened("cmelt explain a.xml --json > b.json") == "cmelt explain a.xml --json > b.json"
+    assert shortened("cmelt plot a.xml > b.svg") == "cmelt plot a.xml > b.svg"
     assert shortened("cmelt index a --out b > c").endswith("--workers 1 --device cpu > c")
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -383,3 +385,26 @@ def test_other_dicom_objects_are_refused_by_name(tmp_path, sop_class, what):
 def test_a_rate_that_the_caller_states_otherwise_is_refused(tmp_path):
     with pytest.raises(RecordError, match="was said to have"):
         read_group(tmp_path, dicom_group(heart()), rate=500)
+
+
+def test_the_first_files_of_a_process_may_be_read_by_several_threads_at_once(tmp_path):
+    """pydicom's modules import one another in a circle; threads that came to it by different ones found halves of them."""
+    explicit = write_dicom(tmp_path / "a.dcm", heart())
+    implicit = save_dicom(tmp_path / "b.dcm", dicom(dicom_group(heart())), syntax="1.2.840.10008.1.2")
+    program = f"""
+import threading
+from pathlib import Path
+from cmelt.records.readers import dicom
+together, found = threading.Barrier(8), []
+def read(path):
+    together.wait()
+    try:
+        found.append(dicom.read(Path(path)).rate)
+    except Exception as error:
+        found.append(repr(error))
+threads = [threading.Thread(target=read, args=(path,)) for path in ({str(explicit)!r}, {str(implicit)!r}) * 4]
+[thread.start() for thread in threads], [thread.join() for thread in threads]
+assert len(found) == 8 and len(set(found)) == 1 and isinstance(found[0], float), found
+"""
+    for _ in range(4):  # chance decides who comes first
+        subprocess.run([sys.executable, "-c", program], check=True, timeout=60)

@@ -167,7 +167,7 @@ def test_models_that_never_learned_to_compare_ecgs_with_texts_are_not_asked_to(t
     models = {
         "ours": {"recipe": "tiny.yaml"},
         "masked": {"recipe": "tiny.yaml", "set": masked},
-        "fresh": {"kind": "random", "recipe": "tiny.yaml", "set": masked},
+        "fresh": {"kind": "random", "recipe": "tiny.yaml", "set": [*masked]},
     }
     asked = [{"kind": "probe", "store": "store", "tasks": ["simulated"], "fractions": [1.0]}]
     asked += [{"kind": "zero-shot", "store": "store", "tasks": ["simulated"]}, {"kind": "retrieval", "store": "store"}]

@@ -46,7 +46,10 @@ def serve(
     threads: Annotated[int | None, typer.Option(min=1, help="For one batch.", show_default="one a core")] = None,
     megabytes: Annotated[int, typer.Option(min=1, help="Largest body of a request, MiB.")] = 32,
     seconds: Annotated[float, typer.Option(min=0.1, help="Longest a request may take, waiting included.")] = 60.0,
-    waiting: Annotated[int, typer.Option(min=1, help="Requests at work or waiting; one more gets 429.")] = 64,
+    waiting: Annotated[int, typer.Option(min=1, help="Requests at work or waiting; one more gets 503.")] = 64,
+    per_caller: Annotated[
+        int | None, typer.Option(min=1, help="Of those, from one address; one more gets 429.", show_default="all of them")
+    ] = None,
     batch: Annotated[int, typer.Option(min=1, help="Windows of ECGs that go through the model together.")] = 32,
     batch_wait: Annotated[float, typer.Option(min=0.0, help="Milliseconds that the first of a batch waits for others.")] = 5.0,
     stop: Annotated[float, typer.Option(min=1.0, help="Seconds that requests may take to end on SIGTERM.")] = 20.0,
@@ -67,6 +70,7 @@ def serve(
         receive_seconds=min(seconds, Limits.receive_seconds),
         answer_seconds=seconds,
         waiting=waiting,
+        per_caller=per_caller,
         batch_windows=batch,
         batch_seconds=batch_wait / 1000,
         stop_seconds=stop,

@@ -114,20 +114,39 @@ def test_bodies_of_all_together_are_bounded_and_leaving_makes_room():
     with pytest.raises(Refusal) as found:
         gate.take(51)
     assert found.value.status == 503 and gate.bytes == 150
-    gate.enter()
-    gate.leave(150)
+    gate.enter("a")
+    gate.leave(150, "a")
     gate.take(200)
 
 
 def test_as_many_as_may_wait_are_let_in_and_no_more():
     gate = Gate(LIMITS)
     for _ in range(3):
-        gate.enter()
+        gate.enter("a")
     with pytest.raises(Refusal) as found:
-        gate.enter()
+        gate.enter("b")
     assert (found.value.status, found.value.retry_seconds, gate.inside) == (503, 1, 3)
-    gate.leave(0)
-    gate.enter()
+    gate.leave(0, "a")
+    gate.enter("b")
+
+
+def test_one_address_has_no_more_than_its_share_and_the_others_keep_theirs():
+    gate = Gate(Limits(waiting=4, per_caller=2))
+    gate.enter("a")
+    gate.enter("a")
+    with pytest.raises(Refusal) as found:
+        gate.check("a")
+    assert (found.value.status, found.value.retry_seconds, gate.inside) == (429, 1, 2)
+    gate.enter("b")
+    gate.leave(0, None)  # one that was refused gives no place back
+    with pytest.raises(Refusal):
+        gate.enter("a")
+    gate.leave(0, "a")
+    gate.enter("a")
+    gate.enter("c")
+    with pytest.raises(Refusal) as full:
+        gate.enter("c")
+    assert full.value.status == 503
 
 
 def test_what_is_drained_is_neither_kept_nor_waited_for():

@@ -163,6 +163,22 @@ def test_one_more_than_may_wait_is_told_to_come_again(serving, monkeypatch):
         assert asked.post("/v1/classify", body()).status == 200
 
 
+def test_one_address_that_has_its_share_is_told_so_before_the_house_is_full(serving, monkeypatch):
+    with serving(limits=Limits(waiting=3, per_caller=2)) as asked:
+        gate = threading.Event()
+        embed = serving.inner.worker._embed
+        monkeypatch.setattr(serving.inner.worker, "_embed", lambda *given: gate.wait(20) and embed(*given))
+        with ThreadPoolExecutor(2) as clients:
+            inside = [clients.submit(asked.post, "/v1/classify", body()) for _ in range(2)]
+            while serving.inner.inside < 2:
+                time.sleep(0.01)
+            more = asked.post("/v1/classify", body())
+            assert more.status == 429 and more.headers["retry-after"] == "1" and "your address" in more.error["reason"]
+            gate.set()
+            assert [one.result().status for one in inside] == [200, 200]
+        assert asked.post("/v1/classify", body()).status == 200
+
+
 def test_bodies_on_their_way_are_bounded_together(serving):
     with serving(limits=Limits(body_bytes=50_000, bodies=1)) as asked:
         with socket.create_connection(("127.0.0.1", asked.port)) as slow:

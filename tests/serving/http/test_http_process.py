@@ -114,7 +114,10 @@ def test_fifty_at_once_get_each_their_own_answer_and_share_batches(asked, loaded
     after = figures(asked)
     batches = after["cmelt_batch_requests_count"] - before["cmelt_batch_requests_count"]
     assert after["cmelt_batch_requests_sum"] - before["cmelt_batch_requests_sum"] == 50 and batches < 50
-    assert after["cmelt_requests_inside"] == 0
+    end = time.monotonic() + 5  # the last answers are out a moment before their places are free
+    while figures(asked)["cmelt_requests_inside"] and time.monotonic() < end:
+        time.sleep(0.01)
+    assert figures(asked)["cmelt_requests_inside"] == 0
 
 
 def figures(service: Service) -> dict[str, float]:
@@ -274,7 +277,7 @@ def test_openapi_names_every_address_with_examples_and_refusals(asked):
     asking = told["paths"]["/v1/classify"]["post"]
     kinds = asking["requestBody"]["content"]
     assert set(kinds) == {"multipart/form-data", "application/json", "application/vnd.cmelt.ecg"}
-    assert {"413", "415", "422", "503"} <= set(asking["responses"])
+    assert {"413", "415", "422", "429", "503"} <= set(asking["responses"])
     assert {"prompts", "classes", "task"} <= {one["name"] for one in asking["parameters"]}
     example = kinds["application/json"]["example"]
     shown = {**example, "signal": heart(9)[:2].tolist(), "rate": 100}

@@ -6,10 +6,12 @@ out. `dicom_structure` has measured the file before pydicom reads its values.
 
 from __future__ import annotations
 
+import importlib
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Lock
 from types import MappingProxyType
 from typing import Any
 
@@ -28,6 +30,8 @@ from cmelt.records.record import Record
 from cmelt.records.units import refuse_impossible_amplitude, units_per_millivolt
 
 NAME = "DICOM"
+
+_IMPORTING = Lock()
 
 TWELVE_LEAD_ECG = "1.2.840.10008.5.1.4.1.1.9.1.1"
 #: Waveform Sample Interpretation → (bits, kind). Companded sound (MB, AB) is left out on purpose: an ECG has no mu-law.
@@ -71,6 +75,7 @@ def read(path: Path, options: ReadOptions = NOTHING_GIVEN) -> Record:
     Raises:
         RecordError: truncated, contradictory, no waveform, no ECG lead, an amplitude or time that is not stated.
     """
+    _import_pydicom()
     encoded = data_set(read_whole(path), path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom's remarks on values that are not used here
@@ -81,6 +86,12 @@ def read(path: Path, options: ReadOptions = NOTHING_GIVEN) -> Record:
         except Exception as error:  # pydicom raises whatever its parsing runs into; a reader raises RecordError alone
             fault = f"a DICOM element cannot be read ({type(error).__name__})"
             raise RecordError(path, fault, "the file is altered: fetch it again") from error
+
+
+def _import_pydicom() -> None:
+    """One thread at a time: its modules import one another in a circle, and two threads at it at once find halves of them."""
+    with _IMPORTING:
+        importlib.import_module("pydicom")
 
 
 def _parsed(encoded: Encoded) -> Any:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import hmac
 import math
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 
 from starlette.types import Message, Receive
 
-from cmelt.serving.http.refusal import TOO_LARGE, UNAVAILABLE, Refusal
+from cmelt.serving.http.refusal import TOO_LARGE, TOO_MANY, UNAVAILABLE, Refusal
 from cmelt.serving.http.settings import LINGER_SECONDS, Limits, ServiceSettings
 
 
@@ -48,17 +49,23 @@ class Gate:
         self._limits = limits
         self.inside = 0
         self.bytes = 0
+        self._of: Counter[str] = Counter()
 
-    def enter(self) -> None:
-        """Let one more in, or refuse it."""
-        self.check()
+    def enter(self, caller: str) -> None:
+        """Let one more of this address in, or refuse it."""
+        self.check(caller)
         self.inside += 1
+        self._of[caller] += 1
 
-    def check(self) -> None:
-        """Refuse one more where there is no room for it."""
+    def check(self, caller: str) -> None:
+        """Refuse one more where there is no room for it, or where its caller has its share already."""
         if self.inside >= self._limits.waiting:
             reason = f"{self._limits.waiting} requests are at work or waiting"
             raise Refusal(UNAVAILABLE, "the request", reason, "ask again in a moment", 1)
+        share = self._limits.per_caller
+        if share is not None and self._of[caller] >= share:
+            reason = f"{share} requests from your address are at work or waiting"
+            raise Refusal(TOO_MANY, "the request", reason, "wait for their answers, then ask again", 1)
 
     def take(self, count: int) -> None:
         """Count bytes of a body in, or refuse them."""
@@ -66,10 +73,13 @@ class Gate:
             raise Refusal(UNAVAILABLE, "the body", "large bodies of others are on their way", "ask again in a moment", 2)
         self.bytes += count
 
-    def leave(self, count: int, *, entered: bool = True) -> None:
-        """One request, and the bytes of its body, are done."""
-        self.inside -= int(entered)
+    def leave(self, count: int, caller: str | None) -> None:
+        """The bytes of a body are done, and its request, where it was let in: then its caller is named."""
         self.bytes -= count
+        if caller is not None:
+            self.inside -= 1
+            self._of[caller] -= 1
+            self._of += Counter()  # addresses that have nothing inside are forgotten
 
 
 class Body:
@@ -81,10 +91,13 @@ class Body:
         gate: where bytes are counted.
         limits: see `Limits`.
         started: when the request began, in the loop's time.
+        caller: the address that it comes from.
     """
 
-    def __init__(self, receive: Receive, headers: Mapping[str, str], gate: Gate, limits: Limits, started: float) -> None:
-        self._receive, self._gate, self._limits = receive, gate, limits
+    def __init__(
+        self, receive: Receive, headers: Mapping[str, str], gate: Gate, limits: Limits, started: float, caller: str = ""
+    ) -> None:
+        self._receive, self._gate, self._limits, self.caller = receive, gate, limits, caller
         self._last = started + limits.receive_seconds
         self._slow = started + limits.slow_seconds, limits.slow_bytes
         self._announced = headers.get("content-length", "")
@@ -134,12 +147,12 @@ class Body:
     def enter(self) -> None:
         """Take a place inside, once. Raises Refusal."""
         if not self.entered:
-            self._gate.enter()
+            self._gate.enter(self.caller)
             self.entered = True
 
     def leave(self) -> None:
         """Give back what was taken at the gate."""
-        self._gate.leave(self.bytes, entered=self.entered)
+        self._gate.leave(self.bytes, self.caller if self.entered else None)
 
     async def _next(self) -> Message:
         """The next part as the server has it, unless too little has come for too long."""

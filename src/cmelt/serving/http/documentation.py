@@ -15,6 +15,7 @@ _REASONS = {
     413: "Body, file count or recording larger than allowed.",
     415: "A media type, or a file format, that is not known.",
     422: "No usable ECG, or a question that cannot be.",
+    429: "Too many requests from this address at work; see Retry-After.",
     503: "Too many requests at work, not ready, about to end, or not done in time; see Retry-After.",
 }
 REFUSALS: dict[int | str, dict[str, Any]] = {

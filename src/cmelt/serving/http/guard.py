@@ -53,7 +53,8 @@ class Guard:
             return
         started = asyncio.get_running_loop().time()
         headers = Headers(scope=scope)
-        body = Body(receive, headers, self._gate, self._service.limits, started)
+        caller = (scope.get("client") or ("",))[0]
+        body = Body(receive, headers, self._gate, self._service.limits, started, caller)
         answer = _Answer(send, scope, self._service)
         try:
             await self._admitted(scope, headers, body, answer)
@@ -79,7 +80,7 @@ class Guard:
                 await self._app(scope, body.receive, answer.send)
             return
         body.check_announced()
-        self._gate.check()
+        self._gate.check(body.caller)
         if not body.announced:
             body.enter()
         watching = asyncio.create_task(_watch(body, answer, asyncio.current_task()))

@@ -11,7 +11,7 @@ from cmelt.errors import CMeltError, ConfigError, RecordError
 from cmelt.serving.http.wording import without_foreign_words
 from cmelt.serving.notice import NOTICE
 
-UNPROCESSABLE, UNSUPPORTED, TOO_LARGE, UNAVAILABLE = 422, 415, 413, 503
+UNPROCESSABLE, UNSUPPORTED, TOO_LARGE, TOO_MANY, UNAVAILABLE = 422, 415, 413, 429, 503
 
 #: How `cmelt.read_ecg` says that a file is of no known format, and that a header came alone.
 _NO_FORMAT = ("not an ECG format", "a zip archive")

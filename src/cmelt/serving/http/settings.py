@@ -26,6 +26,7 @@ class Limits:
         slow_bytes: see `slow_seconds`.
         answer_seconds: from the first byte until the answer, waiting included.
         waiting: requests whose bodies are there, at work or waiting; one more is told to come again.
+        per_caller: of those, from one address; one more from there is told so. None: as many as there may be.
         connections: that are open at a time, idle ones too; one more is told to come again.
         windows: stretches of the model's length that one ECG may have.
         batch_windows: stretches that go through the model together.
@@ -42,6 +43,7 @@ class Limits:
     slow_bytes: int = 24 << 10
     answer_seconds: float = 60.0
     waiting: int = 64
+    per_caller: int | None = None
     connections: int = 512
     windows: int = 180
     batch_windows: int = 32
@@ -51,7 +53,8 @@ class Limits:
 
     def __post_init__(self) -> None:
         for one in fields(self):
-            if not getattr(self, one.name) > 0 and one.name != "batch_seconds":
+            value = getattr(self, one.name)
+            if value is not None and not value > 0 and one.name != "batch_seconds":
                 raise ConfigError(one.name, "must be more than nothing", "give a positive number")
 
 
