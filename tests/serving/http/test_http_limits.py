@@ -236,6 +236,18 @@ def test_the_page_is_served_with_the_types_that_browsers_want(asked):
     assert asked.get("/", **{"If-None-Match": page.headers["etag"]}).status == 304
 
 
+def test_looking_at_the_page_takes_nobody_s_place(serving):
+    with serving(limits=Limits(waiting=3)) as asked:
+        for path in ("/", "/app.js", "/style.css", "/v1/tasks", "/v1/examples") * 2:
+            assert asked.get(path).status == 200
+        assert asked.ask("GET", "/", b"x" * 1000, {}).status == 200
+        gate, end = serving.inner.gate, time.monotonic() + 5
+        while (gate.inside or gate.bytes) and time.monotonic() < end:
+            time.sleep(0.01)  # the answer is out a moment before its bytes are given back
+        assert (gate.inside, gate.bytes) == (0, 0)
+        assert asked.post("/v1/classify", body()).status == 200
+
+
 def test_a_fault_of_ours_is_told_without_its_message(serving, monkeypatch, caplog):
     with serving() as asked, caplog.at_level(logging.INFO, "cmelt.serve"):
 

@@ -104,7 +104,7 @@ class Body:
         self.asked_first = headers.get("expect", "").lower() == "100-continue"
         self.bytes = 0
         self._complete = asyncio.Event()
-        self.entered = False
+        self.entered = self._outside = False
         self._there_is_one = self._announced not in ("", "0") or "transfer-encoding" in headers
 
     @property
@@ -144,9 +144,13 @@ class Body:
             self.enter()
         return message
 
+    def stay_outside(self) -> None:
+        """Take no place: who only looks at something (a page, a list) keeps nobody waiting."""
+        self._outside = True
+
     def enter(self) -> None:
         """Take a place inside, once. Raises Refusal."""
-        if not self.entered:
+        if not self.entered and not self._outside:
             self._gate.enter(self.caller)
             self.entered = True
 

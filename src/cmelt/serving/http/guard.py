@@ -76,8 +76,12 @@ class Guard:
         if scope["path"].startswith("/v1") or scope["path"] == "/metrics":
             check_token(headers, settings)
         if scope["method"] != "POST":
-            async with asyncio.timeout(settings.limits.answer_seconds):
-                await self._app(scope, body.receive, answer.send)
+            body.stay_outside()
+            try:
+                async with asyncio.timeout(settings.limits.answer_seconds):
+                    await self._app(scope, body.receive, answer.send)
+            finally:
+                body.leave()
             return
         body.check_announced()
         self._gate.check(body.caller)
