@@ -105,11 +105,16 @@ def test_a_body_that_comes_too_slowly_is_given_up(serving):
         assert nobody_inside(serving)
 
 
+def held_back(serving, monkeypatch) -> threading.Event:
+    """The service's computing waits until this is set."""
+    gate, embed = threading.Event(), serving.inner.worker._embed
+    monkeypatch.setattr(serving.inner.worker, "_embed", lambda *given: gate.wait(20) and embed(*given))
+    return gate
+
+
 def test_what_takes_too_long_is_given_up_and_the_next_is_answered(serving, monkeypatch):
     with serving(limits=Limits(answer_seconds=2.0)) as asked:
-        gate = threading.Event()
-        embed = serving.inner.worker._embed
-        monkeypatch.setattr(serving.inner.worker, "_embed", lambda *given: gate.wait(10) and embed(*given))
+        gate = held_back(serving, monkeypatch)
         late = asked.post("/v1/classify", body())
         assert late.status == 503 and "longer than 2 s" in late.error["reason"] and late.headers["retry-after"]
         gate.set()
@@ -148,9 +153,7 @@ def test_what_a_caller_no_longer_waits_for_is_not_computed(serving, monkeypatch)
 
 def test_one_more_than_may_wait_is_told_to_come_again(serving, monkeypatch):
     with serving(limits=Limits(waiting=3)) as asked:
-        gate = threading.Event()
-        embed = serving.inner.worker._embed
-        monkeypatch.setattr(serving.inner.worker, "_embed", lambda *given: gate.wait(20) and embed(*given))
+        gate = held_back(serving, monkeypatch)
         with ThreadPoolExecutor(3) as clients:
             inside = [clients.submit(asked.post, "/v1/classify", body()) for _ in range(3)]
             while serving.inner.inside < 3:
@@ -165,9 +168,7 @@ def test_one_more_than_may_wait_is_told_to_come_again(serving, monkeypatch):
 
 def test_one_address_that_has_its_share_is_told_so_before_the_house_is_full(serving, monkeypatch):
     with serving(limits=Limits(waiting=3, per_caller=2)) as asked:
-        gate = threading.Event()
-        embed = serving.inner.worker._embed
-        monkeypatch.setattr(serving.inner.worker, "_embed", lambda *given: gate.wait(20) and embed(*given))
+        gate = held_back(serving, monkeypatch)
         with ThreadPoolExecutor(2) as clients:
             inside = [clients.submit(asked.post, "/v1/classify", body()) for _ in range(2)]
             while serving.inner.inside < 2:
