@@ -194,7 +194,7 @@ PARTS: Mapping[str, Part] = {
         repeated(12, lambda b: lambda rng: killed_among_two(b.two, 1, rng)),
     ),
     "command": Part(
-        "the command itself, started anew, killed at a moment after its first step: the same", repeated(2, _by_the_command)
+        "the command itself, started anew, killed at a moment after its first step: the same", repeated(5, _by_the_command)
     ),
     "saves": Part("killed inside the writing of a checkpoint: goes on from a whole one, nothing is left over, the same", _saves),
     "signals": Part(

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 from striking import Trap
-from training_runs import PATIENCE, Bench, differences, furthest, leftovers
+from training_runs import PATIENCE, Bench, Ended, differences, furthest, leftovers
 
 from cmelt.checkpoints.training_state import checkpoints
 from cmelt.errors import CheckpointError
@@ -83,7 +83,7 @@ def killed_at_epochs(bench: Bench, count: int, rng: np.random.Generator) -> Tall
 
 
 def killed_among_two(bench: Bench, count: int, rng: np.random.Generator) -> Tally:
-    """Two processes: SIGKILL of the first, of the second, or of both; a survivor ends by itself, and the run goes on."""
+    """Two processes: SIGKILL of the first, the second, or both; a survivor ends by itself, saying so, and the run goes on."""
     tally = Tally("SIGKILL under two processes")
     lines = events_of(bench, Trap("line", within="steps"))
     for number in range(count):
@@ -93,11 +93,20 @@ def killed_among_two(bench: Bench, count: int, rng: np.random.Generator) -> Tall
         # Of two that are both to die at a line, the slower one may find the other gone before it comes there.
         faults = [] if -9 in (ended.codes if rank is None else (ended.codes[rank],)) else [f"ended with {ended.codes}"]
         faults += ["the other one hangs"] if 0x7FFF in ended.codes else []
+        faults += [
+            f"process {left} is silent" for left, code in enumerate(ended.codes) if code == 1 and not _says_so(ended, left)
+        ]
         tally.note("seconds until the other one ended", ended.seconds)
         tally.add(f"line {at} of {lines}, process {rank}", faults + _lost(bench, name) + _finished(bench, name, 1e-6))
         if (bench.folder / name / "model").exists():
             tally.note("furthest weight", furthest(bench.course(name), bench.undisturbed))
     return tally
+
+
+def _says_so(ended: Ended, rank: int) -> bool:
+    """Whether the one that is left tells that the other is gone and how the run goes on, and no library's traceback."""
+    told = f"cmelt: rank {rank} of 2: rank {1 - rank} has gone away"
+    return told in ended.said and "the same command" in ended.said and "not foreseen" not in ended.said
 
 
 def killed_in_a_save(bench: Bench, calls: Sequence[int], sizes: int, moments: int, rng: np.random.Generator) -> Tally:

@@ -24,6 +24,7 @@ from cmelt.objectives.total import Losses, total_loss
 from cmelt.store import AnyStore
 from cmelt.training.card import model_card, sources_of, training_facts
 from cmelt.training.communication import sent_in_a_step
+from cmelt.training.company import in_company
 from cmelt.training.engine import launch, processes_here, set_up
 from cmelt.training.interruption import Interruption
 from cmelt.training.log import MetricsLog
@@ -92,7 +93,8 @@ def pretrain(
     Returns:
         0 when the run is finished, or the exit code of the signal that stopped it; its state is saved then.
     Raises:
-        StoreError, ConfigError, CheckpointError; TrainingError for a loss that is not finite, naming objective and records.
+        StoreError, ConfigError, CheckpointError; TrainingError for a loss that is not finite, naming objective and records, and
+        where another process of the run has gone away.
     """
     check_store(store, recipe)
     fabric = launch(recipe.training, devices, nodes)
@@ -100,7 +102,8 @@ def pretrain(
     corpus = corpus_of(store)
     # Weights and dropout are drawn from torch's global state, seeded each time: the caller's comes back unchanged.
     own_gpu = [torch.cuda.current_device()] if fabric.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=own_gpu), sole_writer(folder, fabric.is_global_zero):
+    writing = sole_writer(folder, fabric.is_global_zero)
+    with in_company(fabric, folder), torch.random.fork_rng(devices=own_gpu), writing:
         run = _set_up(recipe, store, folder, corpus, fabric, resume, say)
         run.loaders = loaders_for(recipe.training.loaders, processes_here(fabric))
         return _pretrain(run, store, corpus, watcher, say)
