@@ -25,7 +25,7 @@ SOURCE = Path(__file__).resolve().parents[2] / "src"
 
 
 def rank(store: str, folder: str, kill_at: int | None, assignments: tuple[str, ...] = ()) -> None:
-    """One of the two; its final weights' hash goes beside the run."""
+    """One of the two; its final weights' hash goes beside the run, or why it ended. `kill_at`: the second, before that step."""
     import hashlib
 
     import torch
@@ -36,7 +36,7 @@ def rank(store: str, folder: str, kill_at: int | None, assignments: tuple[str, .
     from cmelt.store import open_store
 
     number = os.environ["RANK"]
-    if kill_at is not None:
+    if kill_at is not None and number == "1":
         take = loop.train_step
 
         def dying(run: loop.Run, step: int):
@@ -54,7 +54,11 @@ def rank(store: str, folder: str, kill_at: int | None, assignments: tuple[str, .
         Path(f"{folder}-rank{number}").write_text(digest.hexdigest())
 
     loop._save = save_and_note
-    code = loop.pretrain(tiny_recipe(*assignments), open_store(store), Path(folder), Notes())
+    try:
+        code = loop.pretrain(tiny_recipe(*assignments), open_store(store), Path(folder), Notes())
+    except TrainingError as error:
+        Path(f"{folder}-rank{number}").write_text(f"{error}\n{type(error.__cause__).__name__}")
+        raise SystemExit(1) from None
     torch.distributed.destroy_process_group()
     raise SystemExit(code)
 
@@ -67,7 +71,10 @@ def two(store: Path, run: Path, *assignments: str, kill_at: int | None = None) -
     ]
     for process in processes:
         process.join(240)
-    return [process.exitcode for process in processes]
+    codes = [process.exitcode for process in processes]
+    for process in processes:
+        process.kill()  # one that waits for ever has the code None
+    return codes
 
 
 def agreed(run: Path) -> bool:
@@ -79,7 +86,10 @@ def test_two_processes_hold_the_same_weights_and_go_on_after_a_kill(tiny_store, 
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     assert two(tiny_store, whole) == [0, 0]
     assert agreed(whole)
-    assert two(tiny_store, cut, kill_at=4) == [-signal.SIGKILL] * 2
+    assert two(tiny_store, cut, kill_at=4) == [1, -signal.SIGKILL], "the one that is left ends, too"
+    error, cause = Path(f"{cut}-rank0").read_text().split("\n")
+    assert error.startswith("rank 0 of 2: rank 1 has gone away") and cause == "RuntimeError"
+    assert error.endswith("(start all processes again: the same command goes on from the last checkpoint, step-00000003)")
     assert two(tiny_store, cut) == [0, 0]
     assert agreed(cut)
     assert losses_of(cut) == losses_of(whole)
@@ -117,7 +127,8 @@ def test_a_divided_run_leaves_whole_files_and_goes_on_divided_or_not(tiny_store,
     whole, cut, plain = tmp_path / "whole", tmp_path / "cut", tmp_path / "plain"
     assert two(tiny_store, whole, FSDP, AVERAGED) == [0, 0]
     assert agreed(whole)
-    assert two(tiny_store, cut, FSDP, AVERAGED, kill_at=4) == [-signal.SIGKILL] * 2
+    assert two(tiny_store, cut, FSDP, AVERAGED, kill_at=4) == [1, -signal.SIGKILL]
+    assert Path(f"{cut}-rank0").read_text().startswith("rank 0 of 2: rank 1 has gone away")
     for copy in ("by-ddp", "alone"):
         shutil.copytree(cut, tmp_path / copy)
     assert two(tiny_store, cut, FSDP, AVERAGED) == [0, 0]
