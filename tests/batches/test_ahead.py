@@ -140,7 +140,7 @@ def test_an_interruption_leaves_no_thread_behind(reason):
     def train() -> None:
         with Ahead(lambda step: time.sleep(0.01) or step, 1000, 4) as ahead:
             ahead.batch(0)
-            assert len(threads_that_load()) == 4
+            assert threads_that_load()  # the pool starts one only where none is idle
             raise reason
 
     with pytest.raises(reason):
