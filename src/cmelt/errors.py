@@ -5,7 +5,33 @@ No message carries report text, a patient's name or identifier: these end up in 
 
 from __future__ import annotations
 
+import traceback
 from pathlib import Path
+
+#: The environment variable that asks for whole tracebacks, with the messages of libraries in them.
+TRACEBACK = "CMELT_TRACEBACK"
+
+
+def unforeseen(error: BaseException) -> str:
+    """An error that is none of ours, in lines: types and places in the source alone.
+
+    What a library raises quotes what it was given: `could not convert string to float: 'Doe, Jane'`.
+    """
+    lines = [f"failed with {_told(error)}, which was not foreseen (its message may quote a report: {TRACEBACK}=1 shows it)"]
+    met: set[int] = set()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in met:
+        met.add(id(cause))
+        places = traceback.extract_tb(cause.__traceback__)
+        lines += [f"  {_told(cause)}:", *(f"    {place.filename}:{place.lineno} {place.name}" for place in places)]
+        cause = cause.__cause__ or cause.__context__
+    return "\n".join(lines)
+
+
+def _told(error: BaseException) -> str:
+    """The error's type, and of what is certainly the system's what it says."""
+    said = error.strerror if isinstance(error, OSError) else error.name if isinstance(error, ImportError) else None
+    return f"{type(error).__name__} ({said})" if said else type(error).__name__
 
 
 class CMeltError(Exception):

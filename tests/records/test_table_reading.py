@@ -306,7 +306,7 @@ def test_a_parquet_bomb_is_refused_by_what_it_announces(tmp_path):
             writer.write_table(group)
     assert (tmp_path / "x").stat().st_size < 1 << 20
     began = time.process_time()
-    with pytest.raises(RecordError, match="announces 100000000 samples"):
+    with pytest.raises(RecordError, match="announces about 1.0e.08 samples"):
         read_ecg(tmp_path / "x", SAID)
     assert time.process_time() - began < 2
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from cmelt.errors import SourceError
+from cmelt.records.readers import read_ecg
 from cmelt.sources.folder import Folder
 from ecg_files import heart, write_wfdb
 
@@ -72,7 +74,7 @@ def test_a_byte_order_mark_does_no_harm(archive):
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        ("name,report\na/r1,x\n", "no column record; it has name, report"),
+        ("name,report\na/r1,x\n", "no column record among its 2"),
         ("record\n", "no rows"),
         ("", "cannot be read"),
         ("record\na/r1\na/r1\n", "more than once"),
@@ -80,6 +82,8 @@ def test_a_byte_order_mark_does_no_harm(archive):
         ("record\n/etc/passwd\n", "leaves the folder"),
         ("record\na/../../x\n", "leaves the folder"),
         ("record,report\n,x\n", "no record is named"),
+        ("record,pseudonym\na/r1,x\nb/r3,x\n", "pseudonyms are listed more than once"),
+        ("record,pseudonym\na/r1,x\nb/r3,\n", r"row 3\): a record without a pseudonym"),
         ("record,split\na/r1,dev\n", r"row 2\): a split that is none of ours"),
         ("record,sex\na/r1,7\n", "a sex that cannot be read"),
         ("record,age\na/r1,old\n", "an age that cannot be read"),
@@ -97,6 +101,27 @@ def test_a_linked_folder_that_leads_out_is_refused(archive):
     (archive / "way").symlink_to(archive.parent / "outside")
     with pytest.raises(SourceError, match="leaves the folder"):
         listed(archive, "record\nway/r\n")
+
+
+def test_a_record_goes_by_its_pseudonym_wherever_its_path_would_stand(archive):
+    first, second = listed(archive, "record,pseudonym\na/r1,E-1\nb/r3,E-2\n").entries
+    source = Folder(str(archive), str(archive.parent / "t.csv"))
+    assert [(entry.record, entry.origin) for entry in (first, second)] == [("E-1", "E-1"), ("E-2", "E-2")]
+    assert (source.read(second).identifier, source.read(second).origin) == ("E-2", "E-2")
+    assert np.array_equal(source.read(second).signal, read_ecg(archive / "b/r3.hea").signal)
+
+
+def test_a_table_without_headings_is_refused_without_its_first_row(archive):
+    with pytest.raises(SourceError, match="no column record among its 3") as caught:
+        listed(archive, "a/r1,Jane Doe,secret words\n")
+    assert "Jane" not in str(caught.value) and "secret" not in str(caught.value)
+
+
+def test_what_is_printed_of_an_entry_or_a_record_is_not_the_patient(archive):
+    source = Folder(str(archive), str(archive.parent / "t.csv"))
+    entry = listed(archive, "record,patient,report\na/r1,Jane Doe,secret words\n").entries[0]
+    for said in (repr(entry), repr(source.read(entry))):
+        assert "a/r1" in said and "Jane" not in said and "secret" not in said
 
 
 def test_no_message_repeats_the_row(archive):

@@ -23,7 +23,7 @@ def whole_table(data_dir):
     folder = data_dir / "ptb-xl"
     vocabularies = read_vocabularies(folder / "scp_statements.csv")
     table = read_csv(folder / DATABASE, ())
-    return [_entry(row, "filename_lr", vocabularies, folder / DATABASE) for row in table.to_dict("records")]
+    return [_entry(row, "filename_lr", vocabularies, str(folder / DATABASE)) for row in table.to_dict("records")]
 
 
 def test_counts_of_the_local_copy(listing):

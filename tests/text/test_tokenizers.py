@@ -12,7 +12,7 @@ import pytest
 
 from cmelt.errors import ConfigError
 from cmelt.text import encode, load_tokenizer, mask_token_id, maskable, train_tokenizer
-from cmelt.text.tokenizers import SPECIALS, T5_MASK
+from cmelt.text.tokenizers import SPECIALS, T5_MASK, without_own_words
 
 REPORTS = [
     "sinus rhythm. normal ecg",
@@ -49,6 +49,22 @@ def test_a_report_starts_with_the_class_token_and_ends_with_the_end_token(tokeni
     assert (batch.ids[:, 0] == 4).all()
     last = batch.mask.sum(axis=1) - 1
     assert (batch.ids[np.arange(3), last] == 1).all()
+
+
+def test_a_word_of_one_patient_alone_is_no_piece() -> None:
+    named = ["sinusrhythmus, befund frau quarkenbruecken"] * 5
+    reports, patients = [*REPORTS, *named], [*map(str, range(len(REPORTS))), *["one"] * 5]
+    assert "quarkenbruecken" in train_tokenizer(reports, 400).get_vocab()
+    own = train_tokenizer(reports, 400, patients).get_vocab()
+    assert max((len(piece) for piece in own if piece in "quarkenbruecken"), default=0) < 4
+    assert "sinusrhythmus" in own
+    assert "quarkenbruecken" in train_tokenizer(reports, 400, map(str, range(len(reports)))).get_vocab(), "of five, it is learned"
+
+
+def test_without_words_of_one_patient_all_else_stays() -> None:
+    said = ["Müller: av-block 2:1, t neg", "av-block; t pos"]
+    assert list(without_own_words(said, ["a", "b"])) == [" : av-block 2:1, t  ", "av-block; t  "]
+    assert "".join(without_own_words(said, ["a", "a"])).replace(" ", "") == ":-2:1,-;"
 
 
 def test_nothing_is_ever_unknown(tokenizer) -> None:

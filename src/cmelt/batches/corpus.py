@@ -24,6 +24,7 @@ class Corpus:
         measured: [n, L] True where the record has the lead.
         without_report: train records left out because their report is empty or under three words.
         store: [n] number of the store that each pair is of; all 0 where there is one.
+        patients: [n] hash of each pair's patient; the record's own name for one whose patient is not known.
         shares: of each store, in the order of `rows`, where some are drawn more often than others; else empty.
     """
 
@@ -34,6 +35,7 @@ class Corpus:
     without_report: int
     store: NDArray[np.int64]
     shares: tuple[Share, ...] = ()
+    patients: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -71,7 +73,9 @@ def corpus_of(store: AnyStore, split: str = "train") -> Corpus:
     patterns = np.array([[lead not in absent for lead in store.leads] for absent in places], dtype=bool)
     measured = patterns[[places[absent] for absent in missing]]
     part = store.part[kept] if isinstance(store, JoinedStore) else np.zeros(len(kept), np.int64)
-    return Corpus(kept, group, distinct, measured, int((~good).sum()), part, _shares(store, kept))
+    known = store.index["patient"].iloc[kept].tolist()
+    patients = tuple(patient or f"record {row}" for patient, row in zip(known, kept.tolist(), strict=True))
+    return Corpus(kept, group, distinct, measured, int((~good).sum()), part, _shares(store, kept), patients)
 
 
 def _shares(store: AnyStore, rows: NDArray[np.int64]) -> tuple[Share, ...]:

@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from cmelt import __version__
-from cmelt.errors import CMeltError
+from cmelt.errors import TRACEBACK, CMeltError, unforeseen
 
 #: Name → (module with a Typer `app`, its line in `cmelt --help`), in the order of use.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -88,7 +88,7 @@ def cmelt(
 
 
 def main() -> None:
-    """The entry point `cmelt`: runs a command and turns our errors into one message and an exit status."""
+    """The entry point `cmelt`: runs a command and turns errors into one message and an exit status."""
     # OpenMP's threads spin while they wait for each other, by default so long that training all but stops on a machine that
     # others use too. Read when torch is imported, hence here.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
@@ -100,3 +100,8 @@ def main() -> None:
     except KeyboardInterrupt:
         print("cmelt: interrupted", file=sys.stderr)
         sys.exit(INTERRUPTED)
+    except Exception as error:  # a fault of ours or of a library: what its message quotes may be a report
+        if os.environ.get(TRACEBACK):
+            raise
+        print(f"cmelt: {unforeseen(error)}", file=sys.stderr)
+        sys.exit(1)

@@ -204,7 +204,7 @@ def folder(
     table: Annotated[
         Path | None,
         typer.Option(
-            help="CSV or parquet with the column record and, where there are, patient, report, labels, split, age, sex."
+            help="CSV or parquet with the column record and, where known, pseudonym, patient, report, labels, split, age, sex."
         ),
     ] = None,
     rate: Rate = 100.0,

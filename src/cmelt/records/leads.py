@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cmelt.errors import RecordError
-from cmelt.records.record import LEADS, LIMB_LEADS, Record, Signal
+from cmelt.records.record import LEADS, LIMB_LEADS, Record, Signal, lead_told
 
 #: Each limb lead as a mixture of (I, II), in the order of LIMB_LEADS.
 LIMB_MIXTURES: NDArray[np.float64] = np.array([[1, 0], [0, 1], [-1, 1], [-0.5, -0.5], [1, -0.5], [-0.5, 1]])
@@ -53,7 +53,8 @@ def select_leads(record: Record, leads: Sequence[str]) -> Record:
     lacking = [lead for lead in leads if lead not in record.leads]
     if lacking:
         where = record.origin or record.identifier or "record"
-        raise RecordError(where, f"no lead {', '.join(lacking)}; it has {', '.join(record.leads)}", "select leads that it has")
+        fault = f"no lead {', '.join(lacking)}; it has {', '.join(map(lead_told, record.leads))}"
+        raise RecordError(where, fault, "select leads that it has")
     rows = [record.leads.index(lead) for lead in leads]
     return replace(record, signal=record.signal[rows], leads=tuple(leads))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -32,12 +33,18 @@ MEASUREMENTS: tuple[str, ...] = (
     "heart_rate_bpm", "p_ms", "pr_ms", "qrs_ms", "qt_ms", "qtc_ms", "p_axis_deg", "qrs_axis_deg", "t_axis_deg",
 )  # fmt: skip
 
+_LOOKS_LIKE_A_LEAD = re.compile(r"I{1,3}|aV[RLF]|V[1-9]R?|M(?:L|V|CL)[I\d]{1,3}|[XYZ]", re.IGNORECASE)
 _EMPTY: Mapping[str, object] = MappingProxyType({})
 _EMPTY_MEASUREMENTS: Mapping[str, float] = MappingProxyType({})
 
 
 #: Hz; the fastest recorders of body surface ECGs stay below a third of it.
 HIGHEST_RATE = 100_000.0
+
+
+def lead_told(lead: str) -> str:
+    """A lead's name as messages say it: what does not look like one may be anybody's name, written into the wrong field."""
+    return lead if _LOOKS_LIKE_A_LEAD.fullmatch(lead) else "of another name"
 
 
 @dataclass(frozen=True)
@@ -65,8 +72,8 @@ class Record:
     rate: float
     leads: tuple[str, ...]
     identifier: str = ""
-    report: str | None = None
-    patient: str | None = None
+    report: str | None = field(default=None, repr=False)  # what is printed of an object ends up in logs
+    patient: str | None = field(default=None, repr=False)
     age: float | None = None
     sex: str | None = None
     labels: tuple[str, ...] = ()
@@ -94,7 +101,7 @@ class Record:
             raise RecordError(where, f"sampling rate {self.rate:g} Hz", f"it must be above zero and at most {HIGHEST_RATE:g}")
         if len(set(self.leads)) < len(self.leads):
             lead = next(lead for lead in self.leads if self.leads.count(lead) > 1)
-            raise RecordError(where, f"lead {lead} occurs twice", "rename or drop one of them")
+            raise RecordError(where, f"lead {lead_told(lead)} occurs twice", "rename or drop one of them")
 
     @property
     def seconds(self) -> float:

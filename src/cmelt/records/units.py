@@ -26,7 +26,7 @@ def units_per_millivolt(units: str, where: str) -> float:
     """
     per_millivolt = _per_millivolt(units)
     if per_millivolt is None:
-        raise RecordError(where, f"unit {units!r} is not a voltage", "ECG leads come in V, mV, uV or nV")
+        raise RecordError(where, "a lead's unit is not a voltage", "ECG leads come in V, mV, uV or nV")
     return per_millivolt
 
 

@@ -147,8 +147,8 @@ def _ptb_xl_rows(path: str) -> dict[int, tuple[str, str]]:
     for row in read_csv(Path(path), ("ecg_id", "patient_id", "strat_fold")).to_dict("records"):
         try:
             number, patient, fold = (int(float(row[column])) for column in ("ecg_id", "patient_id", "strat_fold"))
-        except ValueError as error:
-            raise SourceError(path, "an ecg_id, patient or fold that cannot be read", "fetch the table again") from error
+        except ValueError:
+            raise SourceError(path, "an ecg_id, patient or fold that cannot be read", "fetch the table again") from None
         if not 1 <= fold <= 10:
             raise SourceError(path, "a fold that is not 1 to 10", "fetch the table again")
         rows[number] = (f"ptb-xl-{patient}", "train" if fold <= 8 else "validation" if fold == 9 else "test")

@@ -162,7 +162,7 @@ def _read_table(path: Path) -> _Exams:
         table = csv.read_csv(path, convert_options=how).unify_dictionaries().combine_chunks()
     except (pa.ArrowInvalid, pa.ArrowKeyError, OSError) as error:
         fault = "is not the table of CODE-15 %: " + re.sub(r"\s+", " ", str(error))[:120]
-        raise SourceError(path, fault, "fetch it again") from error
+        raise SourceError(path, fault, "fetch it again") from None
     if not table.num_rows:
         raise SourceError(path, "the table has no rows", "fetch it again")
     flags = np.stack([_truth(table[name], name, path) == 1 for name in _FLAGS], axis=1)

@@ -93,8 +93,8 @@ def _entry(row: int, gold: Mapping[Any, Any], attributes: Mapping[Any, Any], roo
         raise SourceError(root / GOLD, f"line {row + 2} holds what is neither 0 nor 1", "fetch it again")
     try:
         age = float(attributes["age"]) if str(attributes["age"]).strip() else None
-    except ValueError as error:
-        raise SourceError(root / ATTRIBUTES, f"line {row + 2} holds an age that cannot be read", "fetch it again") from error
+    except ValueError:
+        raise SourceError(root / ATTRIBUTES, f"line {row + 2} holds an age that cannot be read", "fetch it again") from None
     return Entry(
         record=str(row),
         place=f"{TRACINGS}:{row}",

@@ -1,8 +1,9 @@
 """Your own archive: a tree of ECG files of any format, and a table (CSV or parquet) of what is known about them.
 
 Columns: `record` (path below the folder; the extension may be left out where it is plain which file is meant) and, where there
-are, `patient`, `report`, `labels` (`;` between), `split` (train, validation, test), `age`, `sex`. Without a table, every ECG file
-of the tree is taken, with what it says itself.
+are, `patient`, `report`, `labels` (`;` between), `split` (train, validation, test), `age`, `sex`, and `pseudonym`, by which the
+record goes in the store, its quarantine and all that follows where paths tell whose it is. Without a table, every ECG file of the
+tree is taken, with what it says itself.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from cmelt.sources.tables import file_stamp, read_csv, read_parquet
 if TYPE_CHECKING:
     import pandas as pd
 
-COLUMNS = ("record", "patient", "report", "labels", "split", "age", "sex")
+COLUMNS = ("record", "pseudonym", "patient", "report", "labels", "split", "age", "sex")
 _SEXES: Mapping[str, str] = {"m": "male", "male": "male", "f": "female", "female": "female"}
 
 
@@ -83,7 +84,7 @@ class Folder:
         return replace(
             record,
             identifier=entry.record,
-            origin=entry.place,
+            origin=entry.place if entry.origin is None else entry.origin,
             report=entry.report or record.report,
             patient=entry.patient or record.patient,
             age=record.age if entry.age is None else entry.age,
@@ -122,9 +123,10 @@ def _escaped(name: str) -> str:
 def _listing(table: pd.DataFrame, path: Path, root: Path) -> Listing:
     if not len(table):
         raise SourceError(path, "the table has no rows", "list the records in it")
-    twice = int(table["record"].str.strip().duplicated().sum())
-    if twice:
-        raise SourceError(path, f"{twice} records are listed more than once", "keep one row a record")
+    for column, what in (("record", "records"), ("pseudonym", "pseudonyms")):
+        twice = int(table[column].str.strip().duplicated().sum()) if column in table.columns else 0
+        if twice:
+            raise SourceError(path, f"{twice} {what} are listed more than once", "keep one row a record")
     resolved = root.resolve()
     unused = [str(column) for column in table.columns if column not in COLUMNS]
     warnings = (f"columns of the table that are not used: {', '.join(unused)}",) if unused else ()
@@ -144,8 +146,11 @@ def _entry(row: Mapping[Any, Any], where: str, root: Path) -> Entry:
         raise SourceError(where, "a split that is none of ours", f"write {', '.join(SPLITS)}, or leave it empty")
     if cells["sex"] and cells["sex"].lower() not in _SEXES:
         raise SourceError(where, "a sex that cannot be read", "write female or male, or leave it empty")
+    if "pseudonym" in row and not cells["pseudonym"]:
+        raise SourceError(where, "a record without a pseudonym", "give one to every record, or leave the column away")
     return Entry(
-        record=cells["record"],
+        record=cells["pseudonym"] or cells["record"],
+        origin=cells["pseudonym"] or None,
         place=_place(cells["record"], where, root),
         split=cells["split"].lower() or None,
         patient=cells["patient"] or None,

@@ -64,7 +64,7 @@ class Ludb:
         table = read_csv(root / TABLE, ())
         table = table.rename(columns={column: " ".join(str(column).split()) for column in table.columns})
         require_columns(table, ("ID", "Sex", "Age", *FINDINGS), root / TABLE)
-        listed = [_entry(row, root / TABLE) for row in table.to_dict("records")]
+        listed = [_entry(row, f"{root / TABLE} (row {number})") for number, row in enumerate(table.to_dict("records"), start=2)]
         if len({entry.record for entry in listed}) < len(listed):
             raise SourceError(root / TABLE, "an ID stands there twice", "fetch the table again")
         entries = tuple(entry for entry in listed if (root / f"{entry.place}.hea").exists())
@@ -106,9 +106,8 @@ def findings(cell: str) -> list[str]:
     return [_RHYTHM.sub("", line).replace("Non- specific", "Non-specific") for line in lines if line]
 
 
-def _entry(row: Mapping[Any, Any], path: Path) -> Entry:
+def _entry(row: Mapping[Any, Any], where: str) -> Entry:
     number = str(row["ID"]).strip().removesuffix(".0")
-    where = f"{path} (ID {number[:10]})"
     if not re.fullmatch(r"[0-9]{1,6}", number):
         raise SourceError(where, "an ID that is not a number", "fetch the table again")
     sex = str(row["Sex"]).strip().lower()

@@ -61,7 +61,7 @@ def stream(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         ) as batches:
             yield from batches
     except (pa.ArrowException, OSError, EOFError) as error:
-        raise SourceError(path, f"cannot be read as a table ({type(error).__name__})", "fetch the table again") from error
+        raise SourceError(path, f"cannot be read as a table ({type(error).__name__})", "fetch the table again") from None
 
 
 def header_of(path: Path) -> list[str]:
@@ -74,7 +74,7 @@ def header_of(path: Path) -> list[str]:
         with opened(path, "rt", encoding="utf-8-sig", newline="") as stream:
             return next(csv.reader(stream), [])
     except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
-        raise SourceError(path, f"cannot be read as a table ({type(error).__name__})", "fetch the table again") from error
+        raise SourceError(path, f"cannot be read as a table ({type(error).__name__})", "fetch the table again") from None
 
 
 def column_of(batch: pa.RecordBatch, name: str) -> pa.Array:

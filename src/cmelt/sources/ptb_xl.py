@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -79,10 +80,11 @@ class PtbXl:
         entries: list[Entry] = []
         missing = 0
         last = DEVELOPMENT_FOLDS if self.development else OFFICIAL_FOLDS
-        for row in table.to_dict("records"):
-            row[column] = safe_path(str(row[column]), f"{root / DATABASE} (ecg_id {row['ecg_id']})")
+        for number, row in enumerate(table.to_dict("records"), start=2):
+            where = f"{root / DATABASE} (row {number})"  # not its ecg_id: of a torn row that is a piece of a report
+            row[column] = safe_path(str(row[column]), where)
             if (root / f"{row[column]}.hea").exists():
-                entry = _entry(row, column, vocabularies, root / DATABASE, last)
+                entry = _entry(row, column, vocabularies, where, last)
                 entries += [entry] if entry.split else []
             else:
                 missing += 1
@@ -139,24 +141,23 @@ def _entry(
     row: Mapping[Any, Any],
     column: str,
     vocabularies: Mapping[str, tuple[str, ...]],
-    path: Path,
+    where: str,
     last: tuple[int, int, int] = OFFICIAL_FOLDS,
 ) -> Entry:
-    where = f"{path} (ecg_id {row['ecg_id']})"
     try:
         fold = int(float(row["strat_fold"]))
         codes = ast.literal_eval(row["scp_codes"])
         age = float(row["age"]) if row["age"] else None
         patient = str(int(float(row["patient_id"])))  # "15709.0": the published table holds floats
-    except (ValueError, SyntaxError) as error:
-        raise SourceError(where, "a fold, age, patient or statement that cannot be read", "fetch the table again") from error
+    except (ValueError, SyntaxError):
+        raise SourceError(where, "a fold, age, patient or statement that cannot be read", "fetch the table again") from None
     if not 1 <= fold <= 10 or not isinstance(codes, dict):
         raise SourceError(where, "not a fold of 1 to 10, or no dictionary of statements", "fetch the table again")
     unknown = sorted(set(codes) - vocabularies.keys())
     if unknown:
-        raise SourceError(
-            where, f"statements that {STATEMENTS} does not know: {', '.join(unknown)}", "fetch both tables of one version"
-        )
+        told = [code if re.fullmatch(r"[0-9]?[A-Z/()_+]{1,11}[0-9]?", str(code)) else "what is no code" for code in unknown]
+        fault = f"statements that {STATEMENTS} does not know: {', '.join(told)}"
+        raise SourceError(where, fault, "fetch both tables of one version")
     labels = dict.fromkeys(label for code in codes for label in vocabularies[code])
     return Entry(
         record=str(int(float(row["ecg_id"]))),

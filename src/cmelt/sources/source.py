@@ -28,8 +28,8 @@ class Entry:
     record: str
     place: str
     split: str | None = None
-    patient: str | None = None
-    report: str | None = None
+    patient: str | None = field(default=None, repr=False)  # what is printed of an object ends up in logs
+    report: str | None = field(default=None, repr=False)
     labels: tuple[str, ...] = ()
     age: float | None = None
     sex: str | None = None

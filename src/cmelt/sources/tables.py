@@ -26,7 +26,7 @@ def read_csv(path: Path, needed: Sequence[str]) -> pd.DataFrame:
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, OSError) as error:
-        raise SourceError(path, f"cannot be read as a table ({type(error).__name__})", "save it as CSV in UTF-8") from error
+        raise SourceError(path, f"cannot be read as a table ({type(error).__name__})", "save it as CSV in UTF-8") from None
     require_columns(table, needed, path)
     return table
 
@@ -44,7 +44,7 @@ def read_parquet(path: Path, needed: Sequence[str]) -> pd.DataFrame:
     try:
         table = pd.read_parquet(path)
     except (ValueError, OSError) as error:
-        raise SourceError(path, f"cannot be read as parquet ({type(error).__name__})", "write it again") from error
+        raise SourceError(path, f"cannot be read as parquet ({type(error).__name__})", "write it again") from None
     require_columns(table, needed, path)
     return table.apply(lambda column: column.map(_cell_text))
 
@@ -66,8 +66,9 @@ def require_columns(table: pd.DataFrame, needed: Sequence[str], path: Path) -> N
     """Refuse a table without one of the `needed` columns."""
     lacking = [column for column in needed if column not in table.columns]
     if lacking:
-        has = ", ".join(map(str, table.columns[:12]))
-        raise SourceError(path, f"no column {', '.join(lacking)}; it has {has}", "name the columns as documented")
+        # The columns are not told: of a table without headings they are its first row, a patient's.
+        fault = f"no column {', '.join(lacking)} among its {len(table.columns)}"
+        raise SourceError(path, fault, "name the columns in the first line, as documented")
 
 
 def file_stamp(*paths: Path | str) -> str:

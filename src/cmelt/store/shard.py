@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ class ShardSettings:
     rate: float
     seconds: float
     crop: Crop
-    patient_key: str
+    patient_key: str = field(repr=False)
 
     @property
     def samples(self) -> int:
@@ -51,7 +51,7 @@ class ShardTask:
     """Shard `number` of a store under construction in `folder`."""
 
     number: int
-    entries: tuple[Entry, ...]
+    entries: tuple[Entry, ...] = field(repr=False)  # a scheduler's log shows what it could not do
     settings: ShardSettings
     source: Source
     folder: str
@@ -61,7 +61,7 @@ class ShardTask:
         digest = hashlib.sha256(
             canonical_json([VERSION, __version__, asdict(self.settings), self.source.name, dict(self.source.settings)])
         )
-        names = [field.name for field in fields(Entry)]
+        names = [one.name for one in fields(Entry)]
         for entry in self.entries:
             # Not by asdict, which copies all that it meets, at five times the cost.
             known = {name: getattr(entry, name) for name in names}

@@ -10,7 +10,9 @@ seen, this needs 1.4, and neither let more be read out of them (bag-of-pieces AU
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -38,8 +40,11 @@ CHUNK = 4096
 # Chest leads whole, words whole, digits and signs one by one.
 _PIECES = r"[vV][1-6](?![0-9])|\p{L}[\p{L}\p{M}]*|\d|[^\s\p{L}\d]"
 
+# A run of letters, which is what the pieces of words are cut from.
+_WORD = re.compile(r"[^\W\d_]+")
 
-def train_tokenizer(reports: Iterable[str], vocab_size: int) -> PreTrainedTokenizerFast:
+
+def train_tokenizer(reports: Iterable[str], vocab_size: int, patients: Iterable[str] | None = None) -> PreTrainedTokenizerFast:
     """A tokenizer learned from cleaned reports: `<cls> pieces … </s>`, the same for the same reports on any machine.
 
     The class token in front is what the model's first-token pooling reads.
@@ -48,6 +53,8 @@ def train_tokenizer(reports: Iterable[str], vocab_size: int) -> PreTrainedTokeni
         reports: cleaned reports; repeats count as often as they occur.
         vocab_size: at most so many pieces, specials (5) and bytes (256) included. A small corpus yields fewer:
             `len(tokenizer)` is the number.
+        patients: whose report each of them is; words that the reports of one patient alone have are not learned from, since the
+            vocabulary goes with every model and such a word may be the patient's name. Digits are single pieces in any case.
 
     Raises:
         ConfigError: the vocabulary has no room for the bytes, or there is no report.
@@ -60,7 +67,7 @@ def train_tokenizer(reports: Iterable[str], vocab_size: int) -> PreTrainedTokeni
         raise ConfigError(
             "vocab_size", f"{vocab_size} leaves no room for {BYTES} bytes and {len(SPECIALS)} special tokens", f"at least {least}"
         )
-    texts = [report for report in reports if report]
+    texts = [report for report in (reports if patients is None else without_own_words(reports, patients)) if report]
     if not texts:
         raise ConfigError("reports", "no report to train a tokenizer on", "prepare a source that has reports")
     tokenizer = Tokenizer(models.BPE())
@@ -89,6 +96,22 @@ def train_tokenizer(reports: Iterable[str], vocab_size: int) -> PreTrainedTokeni
         padding_side="right",
         clean_up_tokenization_spaces=False,
     )
+
+
+def without_own_words(reports: Iterable[str], patients: Iterable[str]) -> Iterator[str]:
+    """The reports without the words that one patient alone has; the signs between them stay."""
+    said = list(zip(map(_composed, reports), patients, strict=True))
+    owner: dict[str, str | None] = {}  # None: of several
+    for report, patient in said:
+        for word in _WORD.findall(report):
+            if owner.setdefault(word, patient) != patient:
+                owner[word] = None
+    for report, _ in said:
+        yield _WORD.sub(lambda word: " " if owner[word[0]] is not None else word[0], report)
+
+
+def _composed(report: str) -> str:
+    return unicodedata.normalize("NFC", report)
 
 
 def load_tokenizer(name_or_path: str | Path) -> PreTrainedTokenizerBase:

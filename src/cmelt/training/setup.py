@@ -128,14 +128,18 @@ def run_description(run: Path) -> dict[str, Any]:
 
 
 def tokenizer_of(run: Path, recipe: Recipe, corpus: Corpus) -> PreTrainedTokenizerBase:
-    """The tokenizer the recipe names, or one trained on the run's own reports and kept with it."""
+    """The tokenizer the recipe names, or one trained on the run's own reports and kept with it.
+
+    A word has to occur in reports of two patients to be learned from; a record without a patient counts as one of its own.
+    """
     folder = run / "tokenizer"
     if not folder.exists():
         named = recipe.model.text.tokenizer or recipe.model.text.weights
         if named:
             tokenizer = load_tokenizer(named)
         else:
-            tokenizer = train_tokenizer([corpus.distinct[g] for g in corpus.group], recipe.model.text.vocabulary)
+            reports = [corpus.distinct[number] for number in corpus.group]
+            tokenizer = train_tokenizer(reports, recipe.model.text.vocabulary, corpus.patients or None)
         with published(folder) as staging:
             tokenizer.save_pretrained(staging)
     verify(folder, CheckpointError)

@@ -23,7 +23,7 @@ from cmelt.records.readers.demographics import age_at, sex_named
 from cmelt.records.readers.limits import refuse_size
 from cmelt.records.readers.options import NOTHING_GIVEN, ReadOptions, settle_rate, settle_unit
 from cmelt.records.readers.xml_document import identifier_of, number_in, parse_document, root_name, text_at
-from cmelt.records.record import Record, Signal
+from cmelt.records.record import Record, Signal, lead_told
 from cmelt.records.units import refuse_impossible_amplitude, units_per_millivolt
 
 NAME = "HL7 aECG"
@@ -178,7 +178,7 @@ def _sequence_set(element: Element, options: ReadOptions, where: str) -> _Set | 
         elif value.find("digits") is not None:
             name = _lead(code, where)
             if name in samples:
-                raise RecordError(where, f"lead {name[:20]} occurs twice in a sequence set", "rename or drop one of them")
+                raise RecordError(where, f"lead {lead_told(name)} occurs twice in a sequence set", "rename or drop one of them")
             if (read_ := _millivolts(value, options, where)).size:
                 samples[name] = read_
     if not samples:
@@ -222,8 +222,8 @@ def _millivolts(value: Element, options: ReadOptions, where: str) -> NDArray[np.
     for piece in _pieces(text):
         try:
             digits = np.array(piece.split(), dtype=np.float64)
-        except ValueError as error:
-            raise RecordError(where, "digits that are not numbers", "the file is altered: fetch it again") from error
+        except ValueError:
+            raise RecordError(where, "digits that are not numbers", "the file is altered: fetch it again") from None
         if np.isinf(digits).any():
             raise RecordError(where, "digits that are not numbers", "the file is altered: fetch it again")
         parts.append(((origin or 0.0) + scale * digits).astype(np.float32))

@@ -38,6 +38,7 @@ TWELVE_LEAD_ECG = "1.2.840.10008.5.1.4.1.1.9.1.1"
 _SAMPLES: Mapping[str, tuple[int, str]] = MappingProxyType(
     {"SB": (8, "i1"), "UB": (8, "u1"), "SS": (16, "i2"), "US": (16, "u2"), "SL": (32, "i4"), "UL": (32, "u4")}
 )
+_COMPANDED = ("MB", "AB")
 #: What a group of averaged beats is called; devices mark these as DERIVED, too, but filtered rhythms as well.
 _AVERAGED = ("MEDIAN", "AVERAGE", "TEMPLATE", "REPRESENTATIVE", "BEAT", "MEAN")
 #: A derived group without such a name is an averaged beat if it is no longer than one, in seconds.
@@ -85,7 +86,7 @@ def read(path: Path, options: ReadOptions = NOTHING_GIVEN) -> Record:
             raise
         except Exception as error:  # pydicom raises whatever its parsing runs into; a reader raises RecordError alone
             fault = f"a DICOM element cannot be read ({type(error).__name__})"
-            raise RecordError(path, fault, "the file is altered: fetch it again") from error
+            raise RecordError(path, fault, "the file is altered: fetch it again") from None
 
 
 def _import_pydicom() -> None:
@@ -151,8 +152,9 @@ def _ecg_groups(parsed: Any, big_endian: bool, path: Path) -> list[_Group]:
 def _what(parsed: Any) -> str:
     from pydicom.uid import UID
 
-    name = str(UID(text_of(parsed, "SOPClassUID") or "").name)
-    return name if name and not name[0].isdigit() else "object of a class that is not stated"
+    stated = UID(text_of(parsed, "SOPClassUID") or "")
+    # What is in no list of classes comes back as it stands in the file, whatever that is.
+    return stated.name if stated and stated.name != str(stated) else "object of a class that is not known"
 
 
 def _is_averaged(item: Any, path: Path) -> bool:
@@ -215,15 +217,16 @@ def _required(item: Any, keyword: str, path: Path) -> float:
     value = item.get(keyword)
     try:
         return float(value)
-    except (TypeError, ValueError) as error:
-        raise RecordError(path, f"a waveform without its {keyword}", "the file is incomplete: export it again") from error
+    except (TypeError, ValueError):
+        raise RecordError(path, f"a waveform without its {keyword}", "the file is incomplete: export it again") from None
 
 
 def _sample_type(item: Any, big_endian: bool, path: Path) -> np.dtype[Any]:
     """The samples' type; the file's byte order holds for samples, too."""
     interpretation = text_of(item, "WaveformSampleInterpretation") or ""
     if interpretation not in _SAMPLES:
-        raise RecordError(path, f"samples in {interpretation[:4]!r}", "store them as linear integers of 8, 16 or 32 bits")
+        what = f"companded to {interpretation}" if interpretation in _COMPANDED else "of a kind that no ECG has"
+        raise RecordError(path, f"samples {what}", "store them as linear integers of 8, 16 or 32 bits")
     bits, kind = _SAMPLES[interpretation]
     if int(item.get("WaveformBitsAllocated") or 0) != bits:
         raise RecordError(path, f"samples in {interpretation} of another width", "the file is altered: fetch it again")

@@ -17,9 +17,15 @@ MOST_LEADS = 128
 #: Files that are parsed as a whole (XML, DICOM, SCP, MATLAB, tables).
 LARGEST_FILE = 128 << 20
 
+_LONGEST_TOLD = 100_000
 _CHUNK = 1 << 20
 #: deflate packs no tighter: 1032 bytes into one.
 _TIGHTEST = 1032
+
+
+def told(count: int) -> str:
+    """A count that a file states, as messages say it: in a header with a field too few, a long one may be a patient's number."""
+    return str(count) if abs(count) <= _LONGEST_TOLD else f"about {count:.1e}"
 
 
 def refuse_size(leads: int, samples: int, where: str | Path) -> None:
@@ -31,11 +37,10 @@ def refuse_size(leads: int, samples: int, where: str | Path) -> None:
     if leads < 1 or samples < 1:
         raise RecordError(where, "the record has no samples", "leave it out")
     if leads > MOST_LEADS:
-        raise RecordError(where, f"{leads} leads", f"an ECG has 1 to {MOST_LEADS}")
+        raise RecordError(where, f"{told(leads)} leads", f"an ECG has 1 to {MOST_LEADS}")
     if leads * samples > MOST_VALUES:
-        raise RecordError(
-            where, f"announces {samples} samples of {leads} leads", f"more than {MOST_VALUES} values are not read: cut the record"
-        )
+        fault = f"announces {told(samples)} samples of {leads} leads"
+        raise RecordError(where, fault, f"more than {MOST_VALUES} values are not read: cut the record")
 
 
 def read_whole(path: Path, most: int = LARGEST_FILE) -> bytes:

@@ -45,7 +45,7 @@ def settle_unit(stated: str | None, options: ReadOptions, where: str) -> str:
     if stated is None and options.unit is None:
         raise RecordError(where, "does not state its unit", 'say it: --unit mV, or ReadOptions(unit="mV")')
     if stated is not None and options.unit is not None and stated.strip().lower() != options.unit.strip().lower():
-        raise RecordError(where, f"states the unit {stated[:10]!r}, and was said to have {options.unit!r}", "leave --unit away")
+        raise RecordError(where, f"states another unit than {options.unit!r}", "leave --unit away")
     return str(stated if stated is not None else options.unit)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cmelt.errors import RecordError
-from cmelt.records.readers.limits import LARGEST_FILE, gunzip, read_whole, refuse_size
+from cmelt.records.readers.limits import LARGEST_FILE, gunzip, read_whole, refuse_size, told
 from cmelt.records.readers.physionet_flac import flac_length, read_flac
 from cmelt.records.readers.physionet_formats import DIFFERENCES, FLAC_BITS, LAYOUTS, Bytes, Samples
 from cmelt.records.readers.physionet_header import Header, SignalLine
@@ -108,9 +108,8 @@ def _refuse_length(file: SignalFile, size: int, frames: int) -> None:
 def _refuse_other_length(file: SignalFile, found: int, announced: int, what: str) -> NoReturn:
     fault = f"the signal file is {'shorter' if found < announced else 'longer'} than its header says"
     state = "truncated" if found < announced else "another one's"
-    raise RecordError(
-        file.path, fault, f"{found} {what}, {announced} announced: the file is {state} or the header altered; fetch both again"
-    )
+    numbers = f"{found} {what}, {told(announced)} announced"
+    raise RecordError(file.path, fault, f"{numbers}: the file is {state} or the header altered; fetch both again")
 
 
 def _signal_file(name: str, first: int, lines: tuple[SignalLine, ...], header_path: Path) -> SignalFile:
@@ -134,7 +133,9 @@ def _signal_file(name: str, first: int, lines: tuple[SignalLine, ...], header_pa
         if not stat.S_ISREG(status.st_mode):
             raise RecordError(path, "the header's signal file is no plain file", "fetch it")
         return SignalFile(path, status.st_size, path.name.endswith(".gz"), first, lines, lines[0].offset)
-    raise RecordError(header_path.with_name(name), "the header's signal file is not there", "fetch it")
+    # A name that no file bears may be anything that stands where a name belongs.
+    where = header_path.with_name(name) if name.startswith(header_path.name.split(".")[0]) else header_path
+    raise RecordError(where, "the header's signal file is not there", "fetch it")
 
 
 def refuse_way_out(path: Path, header_path: Path) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cmelt.errors import RecordError
-from cmelt.records.readers.limits import gunzip
+from cmelt.records.readers.limits import gunzip, told
 
 _RATE = re.compile(r"^([^/(]+)(?:/[^(]*)?(?:\([^)]*\))?$")
 _FORMAT = re.compile(r"^(\d{1,4})(?:x(\d{1,6}))?(?::(\d{1,9}))?(?:\+(\d{1,15}))?$")
@@ -110,11 +110,12 @@ def read_header(path: Path) -> Header:
     described = len(body) - 1
     if segments is not None:
         if described != segments:
-            fault = f"announces {segments} segments and lists {described}"
+            fault = f"announces {told(segments)} segments and lists {described}"
             raise RecordError(path, fault, "the header is incomplete or altered")
         return Header(name, rate, frames, count, (), tuple(_segment_line(line, path) for line in body[1:]), comments)
     if described != count:
-        raise RecordError(path, f"announces {count} signals and describes {described}", "the header is incomplete or altered")
+        fault = f"announces {told(count)} signals and describes {described}"
+        raise RecordError(path, fault, "the header is incomplete or altered")
     signals = tuple(_signal_line(line, path) for line in body[1:])
     if all((line.initial, line.checksum) == (0, 0) for line in signals):
         # Programs that do not compute them write zeros: nothing is stated then.
@@ -166,16 +167,16 @@ def _record_line(line: str, path: Path) -> tuple[str, int | None, int, float | N
     name, separator, parts = fields[0].partition("/")
     segments = _integer(parts, "number of segments", path) if separator else None
     if segments is not None and not 1 <= segments <= MOST_SEGMENTS:
-        raise RecordError(path, f"{segments} segments", f"records of 1 to {MOST_SEGMENTS} are read: give one segment")
+        raise RecordError(path, f"{told(segments)} segments", f"records of 1 to {MOST_SEGMENTS} are read: give one segment")
     if len(fields) < 2:
         raise RecordError(path, "its first line states no number of signals", "fetch the header again")
     count = _integer(fields[1], "number of signals", path)
     if not 1 <= count <= MOST_LEADS:
-        raise RecordError(path, f"{count} signals", f"an ECG has 1 to {MOST_LEADS}")
+        raise RecordError(path, f"{told(count)} signals", f"an ECG has 1 to {MOST_LEADS}")
     rate = _rate(fields[2], path) if len(fields) > 2 else None
     frames = _integer(fields[3], "number of samples", path) if len(fields) > 3 else 0
     if frames < 0:
-        raise RecordError(path, f"{frames} samples", "correct the header")
+        raise RecordError(path, "a negative number of samples", "correct the header")
     return name, segments, count, rate, frames
 
 
@@ -183,7 +184,7 @@ def _rate(field: str, path: Path) -> float:
     """Frames a second out of "500", "62.4725/999.56", "250/24000(12)": what follows counts other clocks."""
     stated = _RATE.match(field)
     if stated is None or not _NUMBER.match(stated[1]):
-        raise RecordError(path, f"sampling rate {field[:20]!r} is not a positive number", "correct the header")
+        raise RecordError(path, "its sampling rate is not a positive number", "correct the header")
     rate = float(stated[1])
     if not 0 < rate < 1e6:
         raise RecordError(path, f"sampling rate {rate:g} Hz", "it must be a positive number")
@@ -247,5 +248,5 @@ def _is_safe(name: str) -> bool:
 
 def _integer(text: str, what: str, path: Path) -> int:
     if _INTEGER.match(text) is None:
-        raise RecordError(path, f"{what} {text[:20]!r} is not a whole number", "correct the header")
+        raise RecordError(path, f"a {what} that is not a whole number", "correct the header")
     return int(text)

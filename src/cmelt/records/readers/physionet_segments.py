@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from cmelt.errors import RecordError
-from cmelt.records.readers.limits import refuse_size
+from cmelt.records.readers.limits import refuse_size, told
 from cmelt.records.readers.options import ReadOptions, settle_rate
 from cmelt.records.readers.physionet_files import refuse_way_out
 from cmelt.records.readers.physionet_header import GAP, Header, Segment, read_header
@@ -27,7 +27,7 @@ def read_segments(master: Header, master_path: Path, options: ReadOptions) -> Re
     """
     total = sum(segment.frames for segment in master.segments)
     if master.frames and total != master.frames:
-        fault = f"announces {master.frames} samples, its segments {total}"
+        fault = f"announces {told(master.frames)} samples, its segments {told(total)}"
         raise RecordError(master_path, fault, "the header is incomplete or altered")
     refuse_size(master.count, total, master_path)
     recorded = [segment for segment in master.segments if segment.name != GAP]
@@ -71,7 +71,7 @@ def _segment_header(segment: Segment, master: Header, master_path: Path) -> Head
     if header.segments:
         raise RecordError(path, "a segment that has segments itself", "correct the header")
     if header.frames != segment.frames:
-        fault = f"a segment of {header.frames} samples, announced with {segment.frames}"
+        fault = f"a segment of {told(header.frames)} samples, announced with {told(segment.frames)}"
         raise RecordError(path, fault, "correct the headers")
     if header.rate != master.rate:
         raise RecordError(path, "a segment at another rate than its record", "resample them to one rate first")

@@ -29,6 +29,8 @@ _COMMENTS = ("#", "%", "//")
 _DELIMITERS = ("\t", ";", ",", " ")
 _MISSING = frozenset({"", "nan", "na", "n/a", "null", "none", "-", "--", "?"})
 _POINT = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?", re.IGNORECASE)
+#: Headings that messages may repeat; of others who knows what stands in the first line.
+_PLAIN_HEADING = re.compile(r"(?:I{1,3}|aV[RLF]|V[1-6]|time)(?: \((?:m|u|µ|n)?[Vs]\))?", re.IGNORECASE)
 _COMMA = re.compile(r"[+-]?[0-9]*,[0-9]+(?:e[+-]?[0-9]+)?", re.IGNORECASE)
 
 
@@ -109,15 +111,19 @@ def parse_rows(content: bytes, layout: Layout, places: Sequence[int], where: str
         if len(cells) != layout.count:
             fault = f"line {number} has {len(cells)} cells where others have {layout.count}"
             raise RecordError(where, fault, "it is truncated or mixed up: write the table again")
-        try:
-            if layout.decimal_comma or "_" in text:
-                raise ValueError
-            numbers.extend([float(cells[place]) for place in places])
-        except ValueError:
-            numbers.extend([_number(cells[place], layout, number, place, where) for place in places])
+        row = None if layout.decimal_comma or "_" in text else _floats(cells, places)
+        numbers.extend(row or [_number(cells[place], layout, number, place, where) for place in places])
     if not numbers:
         raise RecordError(where, "the table has no rows", "write a row for every sample")
     return np.frombuffer(numbers, dtype=np.float64).reshape(-1, len(places)).T
+
+
+def _floats(cells: Sequence[str], places: Sequence[int]) -> list[float] | None:
+    """The numbers at `places`, None where one is none: apart, so that no error of ours has one that quotes the cell behind it."""
+    try:
+        return [float(cells[place]) for place in places]
+    except ValueError:
+        return None
 
 
 def _number(cell: str, layout: Layout, line: int, place: int, where: str) -> float:
@@ -127,10 +133,10 @@ def _number(cell: str, layout: Layout, line: int, place: int, where: str) -> flo
     if layout.decimal_comma and "." not in text and _COMMA.fullmatch(text):
         text = text.replace(",", ".")
     elif (layout.decimal_comma and "." in text) or not _POINT.fullmatch(text):
-        column = layout.headings[place] if layout.headings else place + 1
-        raise RecordError(
-            where, f"line {line}, column {column}: not a number", "write a number, or nothing where none was measured"
-        )
+        heading = layout.headings[place].strip() if layout.headings else ""
+        column = heading if _PLAIN_HEADING.fullmatch(heading) else place + 1
+        fault = f"line {line}, column {column}: not a number"
+        raise RecordError(where, fault, "write a number, or nothing where none was measured")
     return float(text)
 
 
