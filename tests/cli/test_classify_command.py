@@ -103,6 +103,16 @@ def test_a_folder_to_the_screen_has_the_scores_of_its_files(model_folder, ecgs, 
     assert "of 2 records" in done.stderr or "of 3 records" in done.stderr
 
 
+def test_files_of_several_folders_are_named_below_the_one_that_they_share(model_folder, ecgs, tmp_path):
+    for ward in ("a", "b"):
+        (tmp_path / "archive" / ward).mkdir(parents=True)
+        write_wfdb(tmp_path / "archive" / ward / "0", heart(0, rate=250.0), rate=250.0)
+    done = run(model_folder, tmp_path / "archive/a/0.hea", tmp_path / "archive/b/0.hea", "--classes", "afib")
+    first, *lines = done.stdout.splitlines()
+    assert first == f"in {tmp_path / 'archive'}:"
+    assert [line.split()[1] for line in lines if "0.hea" in line] == ["a/0.hea", "b/0.hea"]
+
+
 def test_a_store_to_the_screen(model_folder, tiny_store):
     done = run(model_folder, tiny_store, "--task", "atrial-fibrillation", "--csv")
     assert done.returncode == 0, done.stderr

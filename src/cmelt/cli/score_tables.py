@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from cmelt.cli.console import print_json, say
@@ -80,16 +82,16 @@ def print_scores(found: PathScores) -> None:
             console.print("this ECG: " + escape("; ".join(one.verdicts)))
         if one.flags:
             console.print("recording: " + escape("; ".join(flags_in_words(one.flags))))
-    elif len(found.classes) <= MOST_COLUMNS:
-        table = Table(Column("record", overflow="fold"), *map(escape, found.classes))
-        for one in found.records:
-            table.add_row(escape(one.record), *(f"{one.scores[name]:+.3f}" for name in found.classes))
-        console.print(table)
     else:
-        table = Table(Column("record", overflow="fold"), f"highest {HIGHEST} of {len(found.classes)} classes")
-        for one in found.records:
-            highest = list(one.scores.items())[:HIGHEST]
-            table.add_row(escape(one.record), escape(", ".join(f"{name} {score:+.3f}" for name, score in highest)))
+        folder, names = _short_names([one.record for one in found.records])
+        if folder:
+            console.print(f"in {escape(folder)}:", soft_wrap=True)
+        few = len(found.classes) <= MOST_COLUMNS
+        columns = found.classes if few else (f"highest {HIGHEST} of {len(found.classes)} classes",)
+        table = Table(Column("record", overflow="fold"), *map(escape, columns))
+        for name, one in zip(names, found.records, strict=True):
+            highest = ", ".join(f"{which} {score:+.3f}" for which, score in list(one.scores.items())[:HIGHEST])
+            table.add_row(escape(name), *([f"{one.scores[which]:+.3f}" for which in found.classes] if few else [escape(highest)]))
         console.print(table)
     for line in told_lines(found.taken_as):
         console.print(escape(line))
@@ -97,6 +99,15 @@ def print_scores(found: PathScores) -> None:
     if any(one.probabilities for one in found.records) and len(found.records) == 1:
         console.print("A probability, with its 95 % interval, is that of ECGs like those that the model was calibrated on.")
     console.print(NOTICE, soft_wrap=True)
+
+
+def _short_names(records: list[str]) -> tuple[str, list[str]]:
+    """The folder that all files share, and each one's path below it; no folder where records are not files with paths."""
+    paths = [PurePath(record) for record in records]
+    if not all(path.parent.name for path in paths) or len({path.is_absolute() for path in paths}) > 1:
+        return "", records
+    folder = os.path.commonpath([path.parent for path in paths])
+    return (folder, [str(path.relative_to(folder)) for path in paths]) if folder else ("", records)
 
 
 def _percent(one: ScoredRecord, name: str) -> str:
