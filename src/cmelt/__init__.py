@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from cmelt.checkpoints.finding import find_model as find_model
     from cmelt.drawing.plot import plot as plot
     from cmelt.explanation.explanation import Explanation as Explanation
+    from cmelt.records.correction import correct_leads as correct_leads
     from cmelt.records.readers import ReadOptions as ReadOptions
     from cmelt.records.readers import read_ecg as read_ecg
     from cmelt.records.record import LEADS as LEADS
@@ -41,6 +42,7 @@ _PUBLIC = {
     "Record": "cmelt.records.record",
     "Scores": "cmelt.serving.engine",
     "classify": "cmelt.serving.engine",
+    "correct_leads": "cmelt.records.correction",
     "describe": "cmelt.serving.engine",
     "embed": "cmelt.serving.engine",
     "embed_texts": "cmelt.serving.engine",
@@ -67,6 +69,7 @@ __all__ = [
     "Scores",
     "__version__",
     "classify",
+    "correct_leads",
     "describe",
     "embed",
     "embed_texts",

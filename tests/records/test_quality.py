@@ -161,6 +161,22 @@ def test_clipping_is_a_plateau_at_the_rail(rate):
     assert is_clipped(np.clip(wandering, middle - 1.5, middle + 1.5).astype(np.float32), rate)
 
 
+@pytest.mark.parametrize("rate", [100.0, 500.0])
+@pytest.mark.parametrize("end", [0.25, 0.5])
+def test_beats_cut_off_at_one_height_are_clipped_however_low_it_is(rate, end):
+    for seed in range(5):
+        row = heart(seed, rate)[9]
+        row = row * np.float32(2.5 / np.ptp(row))
+        assert not is_clipped(row, rate)
+        assert is_clipped(np.clip(row, -end, end), rate)
+
+
+@pytest.mark.parametrize("step", [0.005, 0.02, 0.05])
+def test_beats_that_a_coarse_converter_gives_equal_tops_are_not_clipped(step):
+    rows = [row for seed in range(20) for row in np.round(heart(seed, 100.0) / step).astype(np.float32) * np.float32(step)]
+    assert not any(is_clipped(row, 100.0) for row in rows)
+
+
 def test_a_filter_that_holds_the_last_value_does_not_clip():
     row = heart(1, 500.0)[9]
     drift = np.linspace(0, 3, row.size, dtype=np.float32)

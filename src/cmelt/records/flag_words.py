@@ -23,6 +23,7 @@ _WORDS = {
     "upside-down": "the whole record looks upside down",
     "chest-inverted": "{} looks inverted",
     "chest-swapped": "{} look exchanged",
+    "chest-reversed": "V1 to V6 look as if in reverse",
     "short": "shorter than 5 s",
     "poor-quality": "poor quality in all leads",
     "mains": "{} Hz hum of the mains",
@@ -37,8 +38,8 @@ _PLURAL = {" is ": " are ", " has ": " have ", " looks ": " look "}
 
 #: What can make an answer about an ECG wrong however good the model is: names, order, unit, rate or length of what it was given.
 DOUBTFUL = ("limb-swapped", "limb-inverted", "limb-inconsistent", "arms-reversed", "electrodes-exchanged", "duplicated",
-            "upside-down", "chest-inverted", "chest-swapped", "dropout", "unit-suspect", "rate-suspect", "poor-quality",
-            "short")  # fmt: skip
+            "upside-down", "chest-inverted", "chest-swapped", "chest-reversed", "dropout", "unit-suspect", "rate-suspect",
+            "poor-quality", "short")  # fmt: skip
 
 
 def in_words(flag: str) -> str:

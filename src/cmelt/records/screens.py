@@ -1,7 +1,7 @@
 """Quick looks that settle the common, faultless case for certain; what they leave open the slow way decides.
 
-Each stands beside its slow truth in `quality.py` or `leads.py`: `surely_moving` — `is_flat`, `may_be_clipped` — `is_clipped`,
-`may_stand_still` — `has_dropout`, `surely_consistent` — `check_limb_leads`.
+Each stands beside its slow truth in `quality.py` or `leads.py`: `surely_moving` — `is_flat`, `may_be_clipped` or
+`may_end_beats` — `is_clipped`, `may_stand_still` — `has_dropout`, `surely_consistent` — `check_limb_leads`.
 """
 
 from __future__ import annotations
@@ -50,6 +50,14 @@ def may_be_clipped(signal: Signal, ranges: Ranges, shortest: int, height: float)
         lead = signal[row]
         met[row] = max(np.count_nonzero(lead == lowest[row]), np.count_nonzero(lead == highest[row])) >= shortest
     return np.asarray(met)
+
+
+def may_end_beats(signal: Signal, ranges: Ranges, shortest: int, times: int, height: float) -> NDArray[np.bool_]:
+    """Leads [leads] that may hold an end of their `ranges`, `height` from the other, for `shortest` samples so many `times`."""
+    lowest, highest = ranges[:, :, None]
+    some = signal[:, ::shortest]  # meets every such stretch once
+    met = np.maximum(np.count_nonzero(some == highest, axis=1), np.count_nonzero(some == lowest, axis=1))
+    return np.asarray((met >= times) & (ranges[1] - ranges[0] >= height))
 
 
 def may_stand_still(signal: Signal, shortest: int) -> NDArray[np.bool_]:

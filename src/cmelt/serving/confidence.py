@@ -30,7 +30,7 @@ FORMAT, VERSION = "cmelt-calibration", 1
 NOISY, SWAPPED, UNLIKE, NO_ECG = "too noisy", "leads look swapped", "unlike the training data", "not an ECG"
 #: Kinds of quality flags that say a lead is not what its name says.
 _MISTAKEN = ("limb-swapped", "limb-inverted", "limb-inconsistent", "arms-reversed", "electrodes-exchanged", "duplicated",
-             "upside-down", "chest-inverted", "chest-swapped")  # fmt: skip
+             "upside-down", "chest-inverted", "chest-swapped", "chest-reversed")  # fmt: skip
 #: Kind of quality flag → what it makes of the whole record.
 _VERDICTS = {"poor-quality": NOISY, **dict.fromkeys(_MISTAKEN, SWAPPED)}
 

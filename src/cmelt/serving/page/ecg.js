@@ -88,6 +88,7 @@ const OF_RECORDS = {
   "limb-inconsistent": ["the limb leads contradict one another", true],
   "arms-reversed": ["arm electrodes look reversed (or the heart lies on the right)", true],
   "upside-down": ["the whole record looks upside down", true],
+  "chest-reversed": ["V1 to V6 look as if in reverse (or the heart lies on the right)", true],
   "poor-quality": ["poor quality: it can hardly be read", true],
   short: ["shorter than 5 s", true],
   padded: ["shorter than the model's window", false],
