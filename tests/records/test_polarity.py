@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from cmelt.records.beats import beats_of
+from cmelt.records.chest_leads import chest_fault
 from cmelt.records.flag_words import DOUBTFUL, in_words
 from cmelt.records.leads import select_leads
 from cmelt.records.polarity import (
@@ -18,7 +19,6 @@ from cmelt.records.polarity import (
     CHEST,
     against_order,
     beat_gram,
-    chest_fault,
     is_upside_down,
     unlikeness,
     uprightness,

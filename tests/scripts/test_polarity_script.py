@@ -9,7 +9,16 @@ import numpy as np
 import pytest
 
 from cmelt.records.beats import beats_of
-from cmelt.records.polarity import _EXPECTED, _UPRIGHT_WEIGHTS, CHEST, beat_gram, unlikeness, uprightness
+from cmelt.records.polarity import (
+    _EXPECTED,
+    _ORDER_WEIGHTS,
+    _UPRIGHT_WEIGHTS,
+    CHEST,
+    against_order,
+    beat_gram,
+    unlikeness,
+    uprightness,
+)
 from cmelt.records.quality import quality_flags
 from cmelt.records.record import LEADS, Record
 from cmelt.simulation import simulate
@@ -52,8 +61,9 @@ def test_records_that_count_for_nothing_change_nothing():
 
 def test_scores_are_the_module_s():
     beats = [beats_of(one) for one in hearts()[:3]]
-    found = polarity.scores_of(beats, _UPRIGHT_WEIGHTS, _EXPECTED)
-    for one, (logit, turned, exchanged) in zip(beats, found, strict=True):
+    found = polarity.scores_of(beats, _UPRIGHT_WEIGHTS, _ORDER_WEIGHTS, _EXPECTED)
+    for one, (logit, turned, exchanged, backwards) in zip(beats, found, strict=True):
+        assert backwards == pytest.approx((against_order(uprightness(one, polarity.ROWS)) * _ORDER_WEIGHTS).sum())
         assert logit == pytest.approx((uprightness(one, polarity.ROWS) * _UPRIGHT_WEIGHTS).sum())
         ratios = unlikeness(beat_gram(one, polarity.ROWS), _EXPECTED)
         assert (turned, exchanged) == (pytest.approx(ratios[:6].min()), pytest.approx(ratios[6:].min()))
