@@ -1,7 +1,7 @@
 """What is wrong with a record, as flags: with single leads, with the leads together, with what the file says of them.
 
-Each question has its own file: `leads.py` (Einthoven), `reversal.py` (arm electrodes), `polarity.py` (all leads turned, chest leads
-in reverse), `chest_leads.py` (one turned, two exchanged), `noise.py`, `mains.py`, `stated_rate.py`.
+Each question has its own file: `leads.py` (Einthoven), `reversal.py` (arm electrodes), `polarity.py` (all leads turned, or the chest
+leads in reverse), `chest_leads.py` (one turned, two exchanged), `noise.py`, `mains.py`, `stated_rate.py`.
 """
 
 from __future__ import annotations
