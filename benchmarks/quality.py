@@ -9,17 +9,14 @@ half, other hospitals, or the simulator. Printed are the tables of docs/quality.
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from cmelt.errors import RecordError
-from cmelt.records.leads import select_leads
 from cmelt.records.quality import quality_flags
-from cmelt.records.record import LEADS, LIMB_LEADS, Record
-from cmelt.records.units import refuse_impossible_amplitude
+from cmelt.records.record import Record
 from cmelt.simulation import CONDITIONS, simulate
 from measuring import Figure, in_turns, options, tell
 from quality_records import (
@@ -34,6 +31,7 @@ from quality_records import (
     ptb_xl,
     rate_misstated,
 )
+from record_changes import flags_of, shares_found
 
 Hits = Sequence[bool] | np.ndarray
 
@@ -66,80 +64,6 @@ def share_figure(what: str, hits: Hits) -> Figure:
     return Figure(what, rate, "%", low=low, high=high, note=f"{int(np.sum(hits))} of {len(hits)}; spread: 95 % interval")
 
 
-def found(record: Record) -> set[str]:
-    """Flags, and "refused" where the amplitude is impossible."""
-    try:
-        refuse_impossible_amplitude(record.signal, "record")
-    except RecordError:
-        return {"refused"}
-    return set(quality_flags(record))
-
-
-def with_row(record: Record, row: int, values: np.ndarray) -> Record:
-    """The record with one lead's samples replaced."""
-    signal = record.signal.copy()
-    signal[row] = values
-    return replace(record, signal=signal)
-
-
-def faults() -> dict[str, Callable[[Record, np.random.Generator], tuple[Record, str]]]:
-    """Each fault → what makes it, and the flag that has to name it."""
-
-    def nan_run(record: Record, rng: np.random.Generator) -> tuple[Record, str]:
-        row, at = int(rng.integers(12)), int(rng.integers(0, record.signal.shape[1] * 4 // 5))
-        values = record.signal[row].copy()
-        values[at : at + int(record.rate)] = np.nan
-        return with_row(record, row, values), f"nan:{LEADS[row]}"
-
-    def infinite(record: Record, rng: np.random.Generator) -> tuple[Record, str]:
-        row = int(rng.integers(12))
-        values = record.signal[row].copy()
-        values[int(rng.integers(values.size))] = np.inf
-        return with_row(record, row, values), f"nan:{LEADS[row]}"
-
-    def flat(record: Record, rng: np.random.Generator) -> tuple[Record, str]:
-        row = int(rng.integers(12))
-        return with_row(record, row, np.full(record.signal.shape[1], 0.2)), f"flat:{LEADS[row]}"
-
-    def saturated(record: Record, rng: np.random.Generator) -> tuple[Record, str]:
-        row = int(rng.integers(12))
-        drift = 2 * np.sin(2 * np.pi * 0.25 * np.arange(record.signal.shape[1]) / record.rate + rng.uniform(0, 6.28))
-        return with_row(record, row, np.clip(record.signal[row] + drift, -1.5, 1.5)), f"clipped:{LEADS[row]}"
-
-    def missing(record: Record, rng: np.random.Generator) -> tuple[Record, str]:
-        lead = LEADS[int(rng.integers(12))]
-        return select_leads(record, [name for name in LEADS if name != lead]), f"missing:{lead}"
-
-    def duplicated(record: Record, rng: np.random.Generator) -> tuple[Record, str]:
-        one, other = sorted(rng.choice(np.arange(6, 12), 2, replace=False).tolist())
-        return with_row(record, other, record.signal[one]), f"duplicated:{LEADS[one]}/{LEADS[other]}"
-
-    def swapped(record: Record, rng: np.random.Generator) -> tuple[Record, str]:
-        one, other = sorted(rng.choice(6, 2, replace=False).tolist())
-        names = list(LEADS)
-        names[one], names[other] = names[other], names[one]
-        return replace(record, leads=tuple(names)), f"limb-swapped:{LIMB_LEADS[one]}/{LIMB_LEADS[other]}"
-
-    def inverted(record: Record, rng: np.random.Generator) -> tuple[Record, str]:
-        row = int(rng.integers(6))
-        return with_row(record, row, -record.signal[row]), f"limb-inverted:{LEADS[row]}"
-
-    def scaled(factor: float, flag: str) -> Callable[[Record, np.random.Generator], tuple[Record, str]]:
-        return lambda record, _: (replace(record, signal=(record.signal * factor).astype(np.float32)), flag)
-
-    def misstated(factor: float, flag: str) -> Callable[[Record, np.random.Generator], tuple[Record, str]]:
-        return lambda record, _: (rate_misstated(record, factor), flag)
-
-    return {
-        "NaN for a second": nan_run, "one infinite sample": infinite, "flat lead": flat, "saturated lead": saturated,
-        "missing lead": missing, "duplicated chest lead": duplicated,
-        "limb names swapped": swapped, "limb lead inverted": inverted,
-        "µV read as mV": scaled(1000, "refused"), "mV read as µV": scaled(0.001, "unit-suspect"),
-        "rate ×2": misstated(2, "rate-suspect:×2"), "rate ÷2": misstated(0.5, "rate-suspect:÷2"),
-        "two seconds": lambda record, _: (replace(record, signal=record.signal[:, : int(2 * record.rate)]), "short"),
-    }  # fmt: skip
-
-
 def clean_numbers(data: Path) -> set[int]:
     """PTB-XL's records whose table complains of no noise, drift or electrode."""
     with (data / "ptb-xl/ptbxl_database.csv").open(encoding="utf-8") as table:
@@ -147,16 +71,14 @@ def clean_numbers(data: Path) -> set[int]:
 
 
 def report_faults(data: Path, records: list[Record]) -> list[Figure]:
-    """Each fault in every clean record, and what is said of the same records as they are."""
+    """Each fault in every clean record, and all that is said of the same records as they are."""
     clean = clean_numbers(data)
     chosen = [record for record in records if int(record.identifier[:5]) in clean]
-    by_fault: dict[str, list[bool]] = {}
     print(f"\n## Faults put into {len(chosen)} clean records (PTB-XL folds 9–10, 100 Hz, no complaint in its table)\n")
-    for name, make in faults().items():
-        rng = np.random.default_rng(len(name))
-        by_fault[name] = [flag in found(changed) for changed, flag in (make(record, rng) for record in chosen)]
-        print(f"| {name} | {share(by_fault[name])} |")
-    flags = [{flag.split(":")[0] for flag in found(record)} - set(REMARKS) for record in chosen]
+    by_fault = {name: hits for name, (hits, _) in shares_found(chosen).items()}
+    for name, hits in by_fault.items():
+        print(f"| {name} | {share(hits)} |")
+    flags = [{flag.split(":")[0] for flag in flags_of(record)} - set(REMARKS) for record in chosen]
     for kind in sorted(set().union(*flags)):
         print(f"| false alarm: {kind} | {share([kind in those for those in flags])} |")
     alarms = [bool(those) for those in flags]
@@ -178,8 +100,8 @@ def report_arms(sets: dict[str, list[Record]]) -> list[Figure]:
     ):
         print(f"\n## {title} exchanged\n\n| records | named | named, or the other exchange | specificity |\n|---|---|---|---|")
         for name, records in sets.items():
-            flags = [found(exchange(record)) for record in records]
-            alarms = [flag in found(record) for record in records]
+            flags = [flags_of(exchange(record)) for record in records]
+            alarms = [flag in flags_of(record) for record in records]
             hits, either = [flag in those for those in flags], [bool(those & EXCHANGES) for those in flags]
             print(f"| {name} | {share(hits)} | {share(either)} | {share(~np.array(alarms))} |")
             if flag == "arms-reversed":
@@ -191,9 +113,9 @@ def report_rates(sets: dict[str, list[Record]]) -> None:
     """Rates misstated, and right ones suspected."""
     print("\n## Sampling rate misstated\n\n| records | ×2 found | ÷2 found | falsely suspected |\n|---|---|---|---|")
     for name, records in sets.items():
-        doubled = ["rate-suspect:×2" in found(rate_misstated(record, 2.0)) for record in records]
-        halved = ["rate-suspect:÷2" in found(rate_misstated(record, 0.5)) for record in records]
-        alarms = [any(flag.startswith("rate-suspect") for flag in found(record)) for record in records]
+        doubled = ["rate-suspect:×2" in flags_of(rate_misstated(record, 2.0)) for record in records]
+        halved = ["rate-suspect:÷2" in flags_of(rate_misstated(record, 0.5)) for record in records]
+        alarms = [any(flag.startswith("rate-suspect") for flag in flags_of(record)) for record in records]
         print(f"| {name} | {share(doubled)} | {share(halved)} | {share(alarms)} |")
 
 
@@ -201,7 +123,7 @@ def report_conditions() -> None:
     """False alarms on each simulated condition."""
     print("\n## Simulated conditions, false alarms of 100 each\n\n| condition | electrodes | rate-suspect |\n|---|---|---|")
     for condition in CONDITIONS:
-        flags = [found(simulate(seed, [condition], rate=100)) for seed in range(100)]
+        flags = [flags_of(simulate(seed, [condition], rate=100)) for seed in range(100)]
         arms = [bool(EXCHANGES & those) for those in flags]
         rates = [any(flag.startswith("rate-suspect") for flag in those) for those in flags]
         if sum(arms) + sum(rates):
@@ -235,10 +157,10 @@ def report_mains(records: list[Record]) -> None:
                 at = np.arange(record.signal.shape[1]) / record.rate
                 turn = 2 * np.pi * (hertz + 0.05 * rng.standard_normal()) * at + rng.uniform(0, 6.28, (12, 1))
                 hum = (microvolts / 1000 * np.sin(turn)).astype(np.float32)
-                hits.append(f"mains:{hertz}" in found(replace(record, signal=record.signal + hum)))
+                hits.append(f"mains:{hertz}" in flags_of(replace(record, signal=record.signal + hum)))
             named.append(share(hits))
         print(f"| {microvolts} | {named[0]} | {named[1]} |")
-    print(f"as they are: {share([any(flag.startswith('mains') for flag in found(record)) for record in records])}")
+    print(f"as they are: {share([any(flag.startswith('mains') for flag in flags_of(record)) for record in records])}")
 
 
 def report_cost(records: list[Record]) -> list[Figure]:

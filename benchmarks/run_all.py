@@ -66,7 +66,7 @@ SCRIPTS = (
     Script("explanation", "Explanations", limit=300.0, arguments=("--records", "2")),
     Script("prepare_wfdb", "Preparing a store"),
     Script("prepare_memory", "Preparing a very long source"),
-    Script("quality", "Quality checks"),
+    Script("quality", "Quality checks", limit=300.0),
     Script("fingerprint", "Fingerprints"),
     Script("simulation_speed", "Simulation"),
 )

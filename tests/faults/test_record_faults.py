@@ -12,16 +12,9 @@ from cmelt.simulation import simulate
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "benchmarks" / "faults"
 sys.path.append(str(SCRIPTS))
-from record_faults import (  # noqa: E402
-    FAULTS,
-    alarms,
-    clean_records,
-    fault_figures,
-    flags_of,
-    found,
-    shares_found,
-    verdict_figures,
-)
+from record_faults import clean_records, fault_figures, verdict_figures  # noqa: E402
+
+from record_changes import FAULTS, alarms, flags_of, found, shares_found  # noqa: E402
 
 #: Faults of which no single record may be missed; rates and chest leads are judged, not known.
 CERTAIN = [name for name in FAULTS if not name.startswith(("rate", "chest"))]
