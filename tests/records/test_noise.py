@@ -74,3 +74,26 @@ def test_people_s_verdicts_are_met_nine_times_in_ten(data_dir):
     bad = held["acceptable"][known] == 0
     assert np.mean(np.array(poor)[bad]) >= 0.85
     assert np.mean(np.array(poor)[~bad]) <= 0.12
+
+
+def wandering(record: Record, size: float) -> Record:
+    """The record with a baseline in each lead that swings by `size` times the lead's height, each in its own phase."""
+    time = np.arange(record.signal.shape[1]) / record.rate
+    swing = np.sin(2 * np.pi * 0.2 * time + np.arange(len(record.leads))[:, None])
+    height = np.ptp(record.signal, axis=1, keepdims=True)
+    return replace(record, signal=(record.signal + size / 2 * height * swing).astype(np.float32))
+
+
+@pytest.mark.parametrize("rate", [100, 500])
+def test_a_record_whose_baselines_wander_as_far_as_its_beats_are_high_is_drifting_at_any_gain(rate):
+    for seed in range(20_000, 20_006):
+        heart = simulate(seed, [], rate=rate)
+        for gain in (0.5, 1.0, 2.0):
+            larger = replace(heart, signal=heart.signal * np.float32(gain))
+            assert "drifting" in quality_flags(wandering(larger, 1.5))
+            assert "drifting" not in quality_flags(wandering(larger, 0.3))
+
+
+def test_few_leads_that_wander_make_no_drifting_record():
+    far = wandering(ECG, 3.0)
+    assert "drifting" not in quality_flags(replace(ECG, signal=np.concatenate([far.signal[:4], ECG.signal[4:]])))

@@ -26,6 +26,7 @@ _WORDS = {
     "chest-reversed": "V1 to V6 look as if in reverse",
     "short": "shorter than 5 s",
     "poor-quality": "poor quality in all leads",
+    "drifting": "the baselines wander as far as the beats are high",
     "mains": "{} Hz hum of the mains",
     "unit-suspect": "the unit looks wrong: beats of under 0.03 mV in every lead",
     "rate-suspect": "the stated sampling rate looks wrong: {}",
@@ -38,8 +39,8 @@ _PLURAL = {" is ": " are ", " has ": " have ", " looks ": " look "}
 
 #: What can make an answer about an ECG wrong however good the model is: names, order, unit, rate or length of what it was given.
 DOUBTFUL = ("limb-swapped", "limb-inverted", "limb-inconsistent", "arms-reversed", "electrodes-exchanged", "duplicated",
-            "upside-down", "chest-inverted", "chest-swapped", "chest-reversed", "dropout", "unit-suspect", "rate-suspect",
-            "poor-quality", "short")  # fmt: skip
+            "upside-down", "chest-inverted", "chest-swapped", "chest-reversed", "dropout", "unit-suspect",
+            "rate-suspect", "drifting", "poor-quality", "short")  # fmt: skip
 
 
 def in_words(flag: str) -> str:

@@ -11,6 +11,13 @@ from cmelt.records.beats import BEFORE_SECONDS, Beats
 from cmelt.records.record import Signal
 
 FEWEST_BEATS = 3
+#: Means of so much are what a baseline is, s.
+_WANDER_SECONDS = 0.5
+#: A record drifts where half of its leads wander farther than this share of their beats' height; two of a thousand records of
+#: PTB-XL (folds 1 to 8) do.
+DRIFTING_ABOVE = 0.87
+#: Added to that height, so that leads without beats are no reason, mV.
+_LEAST_HEIGHT = 0.05
 #: Two seconds, in which there is a beat, are quiet where a lead moves less than this, mV.
 _QUIET_SECONDS, _QUIET_MV = 2.0, 0.03
 
@@ -37,12 +44,21 @@ def record_noise(scores: NDArray[np.float64]) -> float:
     return highest + math.log(sum(math.exp(score - highest) for score in scores.tolist()))
 
 
+def is_drifting(beats: Beats) -> bool:
+    """Whether baselines wander about as far as beats are high; no of too few beats."""
+    if beats.cut.shape[1] < FEWEST_BEATS:
+        return False
+    spread, _ = _wander(beats.signal, max(round(_WANDER_SECONDS * beats.rate), 2))
+    height = np.maximum.reduce(beats.middle, axis=1) - np.minimum.reduce(beats.middle, axis=1)
+    return bool(np.median(spread / (height + _LEAST_HEIGHT)) > DRIFTING_ABOVE)
+
+
 def noise_features(beats: Beats) -> NDArray[np.float64]:
     """[leads, 6]: how well beats agree, their size, wander, jumps, trembling (logarithms, mV), share of quiet stretches."""
     signal = beats.signal
     features = np.empty((len(signal), 6))
     features[:, 0], features[:, 1] = _beats_in(beats)
-    features[:, 2], features[:, 3] = _wander(signal, max(round(0.5 * beats.rate), 2))
+    features[:, 2], features[:, 3] = _wander(signal, max(round(_WANDER_SECONDS * beats.rate), 2))
     features[:, 4] = _trembling(signal, beats.rate)
     features[:, 5] = _quiet(signal, max(round(_QUIET_SECONDS * beats.rate), 2))
     logarithms = features[:, :5]

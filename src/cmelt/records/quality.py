@@ -1,7 +1,7 @@
 """What is wrong with a record, as flags: with single leads, with the leads together, with what the file says of them.
 
-Each question has its own file: `leads.py` (Einthoven), `reversal.py` (arm electrodes), `polarity.py` (all leads turned, or the chest
-leads in reverse), `chest_leads.py` (one turned, two exchanged), `noise.py`, `mains.py`, `stated_rate.py`.
+Each question has its own file: `leads.py` (Einthoven), `reversal.py` (arm electrodes), `polarity.py` (all turned; V1 to V6 in
+reverse), `chest_leads.py` (one turned, two exchanged), `noise.py`, `mains.py`, `stated_rate.py`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from cmelt.records.beats import Beats, beats_of
 from cmelt.records.chest_leads import chest_fault
 from cmelt.records.leads import check_limb_leads
 from cmelt.records.mains import mains_line
-from cmelt.records.noise import NOISY_ABOVE, POOR_ABOVE, lead_noise, record_noise
+from cmelt.records.noise import NOISY_ABOVE, POOR_ABOVE, is_drifting, lead_noise, record_noise
 from cmelt.records.polarity import ALL_NEEDED, is_chest_reversed, is_upside_down
 from cmelt.records.record import LEADS, Record, Signal, without_calibration
 from cmelt.records.reversal import NEEDED, exchanged_electrodes
@@ -155,8 +155,8 @@ def quality_flags(record: Record) -> tuple[str, ...]:
     Of leads: "nan:V3", "flat:II", "clipped:V1", "dropout:V5", "jump:V6", "missing:aVR", "derived:III", "noisy:V2". Of leads
     together: "duplicated:V1/V2", "limb-swapped:I/II", "limb-inverted:III", "limb-inconsistent", "arms-reversed",
     "electrodes-exchanged:right-arm/leg", "upside-down", "chest-inverted:V3", "chest-swapped:V1/V2", "chest-reversed". Of the
-    record: "short", "poor-quality", "mains:50", "mains:60". Of what the file says: "unit-suspect", "rate-suspect:×2" (the stated
-    rate seems twice the true one), "rate-suspect:÷2".
+    record: "short", "poor-quality", "drifting", "mains:50", "mains:60". Of what the file says: "unit-suspect",
+    "rate-suspect:×2" (the stated rate seems twice the true one), "rate-suspect:÷2".
     """
     record = without_calibration(record)
     if not record.signal.flags.c_contiguous:  # read sample by sample; leads are looked at one by one
@@ -235,6 +235,8 @@ def _beat_flags(record: Record, live: Sequence[str], limb_fault: bool) -> list[s
     flags = [f"noisy:{lead}" for lead, score in zip(record.leads, scores, strict=True) if lead in live and score > NOISY_ABOVE]
     if record_noise(scores) > POOR_ABOVE:
         flags.append("poor-quality")
+    if is_drifting(beats):
+        flags.append("drifting")
     if not limb_fault:
         flags += _lead_faults(beats, {lead: record.leads.index(lead) for lead in live})
     if line is not None and line.hertz in (50, 60):

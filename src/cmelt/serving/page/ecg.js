@@ -90,6 +90,7 @@ const OF_RECORDS = {
   "upside-down": ["the whole record looks upside down", true],
   "chest-reversed": ["V1 to V6 look as if in reverse (or the heart lies on the right)", true],
   "poor-quality": ["poor quality: it can hardly be read", true],
+  drifting: ["the baselines wander as far as the beats are high", true],
   short: ["shorter than 5 s", true],
   padded: ["shorter than the model's window", false],
   cropped: ["longer than the model's window", false],
