@@ -94,7 +94,7 @@ def found_by(rows: slice, dtype: torch.dtype) -> dict[str, Tensor]:
         assert loss.dtype == dtype, name
         gradients = torch.autograd.grad(loss, leaves, retain_graph=True, allow_unused=True, materialize_grads=True)
         parts = {"loss": loss.detach().clone(), "weight": gradients[0], "scale": gradients[1], "bias": gradients[2]}
-        found |= {f"{name}: {part}": value.contiguous() for part, value in parts.items()}
+        found |= {f"{name}: {part}": value.detach().contiguous() for part, value in parts.items()}
     return found
 
 

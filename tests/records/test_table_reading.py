@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import threading
 import time
 
 import numpy as np
@@ -11,7 +16,7 @@ import pytest
 
 from array_files import table_text, write_table
 from cmelt.errors import RecordError
-from cmelt.records.readers import ReadOptions, read_ecg, table
+from cmelt.records.readers import ReadOptions, apart, read_ecg, table
 from cmelt.records.record import LEADS
 from ecg_files import heart
 
@@ -268,6 +273,48 @@ def test_parquet_is_read_as_text_is(tmp_path):
     assert (record.rate, record.leads) == (100, LEADS)
 
 
+def test_no_library_is_imported_while_the_patience_for_a_file_runs(tmp_path):
+    """A slow disk's imports took longer than a file may: the first parquet file of a process was called damaged."""
+    parquet(tmp_path / "x", remark=pa.array(["x"] * 1000))
+    program = f"""
+import sys
+from pathlib import Path
+from cmelt.records.readers import apart_child
+read, known = apart_child._task("parquet"), {{name.partition(".")[0] for name in sys.modules}}
+read(Path({str(tmp_path / "x")!r}), lambda size: None)
+sys.exit(" ".join(sorted({{name.partition(".")[0] for name in sys.modules}} - known)) or 0)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_libraries_that_come_slowly_are_not_the_first_file_s_fault(tmp_path, monkeypatch):
+    path = parquet(tmp_path / "x", **{"time (s)": pa.array(np.arange(1000) / 100)})
+    apart._end_child()
+    monkeypatch.setattr(apart, "PATIENCE", 0.7)  # less than its libraries will take
+    monkeypatch.setattr(apart._Child, "__init__", delayed(apart._Child.__init__))
+    assert np.array_equal(read_ecg(path).signal, heart())
+    apart._end_child()
+
+
+def delayed(start):
+    """A child process that is stopped for a second as soon as it is asked for a file, as on a disk that sleeps."""
+
+    def started(child):
+        start(child)
+        send = child.send
+
+        def slow(request):
+            os.kill(child.process.pid, signal.SIGSTOP)
+            threading.Timer(1, os.kill, (child.process.pid, signal.SIGCONT)).start()
+            send(request)
+            child.send = send
+
+        child.send = slow
+
+    return started
+
+
 def test_parquet_may_state_rate_and_unit_in_its_metadata(tmp_path):
     record = read_ecg(parquet(tmp_path / "x", LEADS, metadata={"rate": "100", "unit": "mV"}))
     assert np.array_equal(record.signal, heart())
@@ -306,7 +353,7 @@ def test_a_parquet_bomb_is_refused_by_what_it_announces(tmp_path):
             writer.write_table(group)
     assert (tmp_path / "x").stat().st_size < 1 << 20
     began = time.process_time()
-    with pytest.raises(RecordError, match="announces about 1.0e.08 samples"):
+    with pytest.raises(RecordError, match=r"announces about 1.0e.08 samples"):
         read_ecg(tmp_path / "x", SAID)
     assert time.process_time() - began < 2
 

@@ -48,7 +48,9 @@ def contents_apart(task: str, path: Path) -> dict[str, Any]:
         try:
             child = _running_child()
             child.send({"task": task, "path": str(path.absolute())})
-            answer = child.receive(time.monotonic() + PATIENCE)
+            # The first file of its kind waits for libraries, which a cold disk gives slowly: that is not the file's fault.
+            answer = child.receive(time.monotonic() + (PATIENCE if task in child.imported else _START))
+            child.imported.add(task)
             while "expects" in answer:
                 answer = child.receive(time.monotonic() + PATIENCE + answer["expects"] / _BYTES_A_SECOND)
         except (OSError, EOFError, TimeoutError, ValueError) as error:
@@ -73,6 +75,7 @@ class _Child:
         places = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(places), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         self.owner = os.getpid()
+        self.imported: set[str] = set()  # tasks whose libraries it has
         self.process = subprocess.Popen(
             [sys.executable, "-m", "cmelt.records.readers.apart_child"],
             stdin=subprocess.PIPE,

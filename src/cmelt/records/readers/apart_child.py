@@ -44,6 +44,9 @@ def main(requests: BinaryIO, answers: BinaryIO) -> None:
 
 def _task(name: str) -> Callable[[Path, Callable[[int], None]], Mapping[str, Any]]:
     if name == "parquet":
+        import pandas  # noqa: F401 (pyarrow imports it with the first column that it hands over)
+        import pyarrow.parquet  # noqa: F401
+
         from cmelt.records.readers.parquet_columns import columns
 
         return columns

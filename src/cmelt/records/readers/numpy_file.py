@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import re
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -52,11 +53,12 @@ def read(path: Path, options: ReadOptions = NOTHING_GIVEN) -> Record:
 def _array(content: bytes, where: str, most: int) -> np.ndarray[Any, Any]:
     """The array of an .npy file's bytes, of at most `most` values: what its header says is held against what is there."""
     stream = io.BytesIO(content)
+    damage = (ValueError, KeyError, EOFError, SyntaxError, TypeError, RecursionError, MemoryError, tokenize.TokenError)
     try:
         version = np.lib.format.read_magic(stream)
         read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
         shape, columns_first, dtype = read_header(stream, max_header_size=_LONGEST_HEADER)
-    except (ValueError, KeyError, EOFError, SyntaxError, TypeError, RecursionError, MemoryError) as error:
+    except damage as error:
         raise RecordError(where, "its header is damaged", "write it again with numpy.save") from error
     if dtype.hasobject or dtype.kind not in "iufUSb":
         raise RecordError(where, "holds Python objects or structures, not numbers", "save plain arrays of numbers")
