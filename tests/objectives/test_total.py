@@ -1,4 +1,4 @@
-"""What the total hands to each objective, from outputs, truth and settings: each part against its formula, written out in float64."""
+"""What the total hands to each objective, of outputs, truth and settings: each part against its formula in float64."""
 
 from __future__ import annotations
 
