@@ -35,7 +35,7 @@ from cmelt.records.chest_leads import (
 )
 from cmelt.records.polarity import ALL_NEEDED, CHEST, is_chest_reversed
 from cmelt.records.record import LEADS, Record
-from cmelt.records.reversal import FEWEST_BEATS
+from cmelt.records.reversal import FEWEST_BEATS, NEEDED, exchanged_electrodes
 from cmelt.simulation import CONDITIONS, simulate
 
 sys.path.append(str(Path(__file__).resolve().parent))
@@ -61,11 +61,14 @@ SHARES = np.array([6.0, *[1.0] * 9]) / 15
 ANSWERS = np.array([0, 1, 2, 3, 4, 5, 6, 0, 0, 0])
 RIDGE = 0.3
 ROWS = {lead: LEADS.index(lead) for lead in ALL_NEEDED}
-#: What else may be wrong with chest leads, and its flag; that of all six in reverse is not `chest_fault`'s.
+LIMB_ROWS = {lead: LEADS.index(lead) for lead in NEEDED}
+#: What else may be wrong with leads, and its flag, if it is `chest_fault`'s.
 OTHERS: Mapping[str, tuple[Callable[[Record], Record], str]] = {
     **{f"{one} and {other} exchanged": (partial(exchanged, one=one, other=other), f"chest-swapped:{one}/{other}")
        for one, other in combinations(CHEST, 2)},
     "V1 to V6 in reverse": (reversed_chest, ""),
+    "arm electrodes exchanged": (arms_exchanged, ""),
+    "right arm and leg exchanged": (arm_and_leg_exchanged, ""),
 }  # fmt: skip
 _FOLDS = 5
 _GRAM_RIDGE = 1e-3
@@ -160,23 +163,22 @@ def flag_of(middle: Record, known: Expectation) -> str:
     """What the module says of the chest leads of a middle beat."""
     beats = Beats(middle.signal, middle.rate, np.zeros(0, np.int64))
     beats.__dict__["cut"] = np.repeat(middle.signal[:, None], FEWEST_BEATS, axis=1)  # so many beats, all like the middle one
-    return chest_fault(beats, ROWS, looks_reversed=is_chest_reversed(beats, ROWS), known=known)
+    looks = ["reversed" if is_chest_reversed(beats, ROWS) else "", exchanged_electrodes(beats, LIMB_ROWS)]
+    return chest_fault(beats, ROWS, looks=[one for one in looks if one], known=known)
 
 
 def tell_flags(flags: Mapping[str, Sequence[str]]) -> None:
     """Print how often each fault gets its own flag, and that of a turned lead. flags: by fault, those of all records."""
     say("\n| fault | named | called a turned lead |\n|---|---|---|")
     wanted = {f"{lead} turned": f"chest-inverted:{lead}" for lead in CHEST} | {name: flag for name, (_, flag) in OTHERS.items()}
-    kinds = (
-        ("chest leads turned", "turned"),
-        ("two chest leads exchanged", "exchanged"),
-        ("V1 to V6 in reverse", "reverse"),
-        ("none", "none"),
-    )
-    for title, kind in kinds:
-        told = [(flag, wanted.get(name, "")) for name, all_ in flags.items() if kind in name for flag in all_]
-        right, turned_ = [flag == own for flag, own in told], [flag.startswith("chest-inverted") for flag, _ in told]
-        say(f"| {title} | {share(right)} | {share(turned_)} |")
+    groups: dict[str, list[str]] = {}
+    for name in flags:
+        kind = wanted.get(name, "").partition(":")[0]
+        groups.setdefault(f"{kind}, all of them" if kind else name, []).append(name)
+    for title, names in groups.items():
+        told = [(flag, wanted.get(name, "")) for name in names for flag in flags[name]]
+        right, called = [flag == own for flag, own in told], [flag.startswith("chest-inverted") for flag, _ in told]
+        say(f"| {title} | {share(right)} | {share(called)} |")
 
 
 def write(known: Expectation) -> None:

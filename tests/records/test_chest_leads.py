@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from cmelt.records.beats import Beats, beats_of
-from cmelt.records.chest_leads import TOLD, WAVES, Expectation, chest_fault, expectation, wave_features, waves_of
+from cmelt.records.chest_leads import PUT_BACK, TOLD, WAVES, Expectation, chest_fault, expectation, wave_features, waves_of
 from cmelt.records.polarity import ALL_NEEDED, CHEST, is_chest_reversed
 from cmelt.records.readers import read_ecg
 from cmelt.records.record import LEADS, Record
@@ -30,7 +30,7 @@ def turned(record: Record, *leads: str) -> Record:
 
 def fault_of(record: Record) -> str:
     beats = beats_of(record)
-    return chest_fault(beats, ROWS, looks_reversed=is_chest_reversed(beats, ROWS))
+    return chest_fault(beats, ROWS, looks=["reversed"] if is_chest_reversed(beats, ROWS) else [])
 
 
 def middle(record: Record) -> tuple[np.ndarray, float]:
@@ -86,9 +86,9 @@ def reversed_chest(record: Record) -> Record:
 
 
 def test_a_turned_v6_that_looks_like_leads_in_reverse_is_still_called_turned():
-    named = [chest_fault(beats_of(turned(one, "V6")), ROWS, looks_reversed=True) == "chest-inverted:V6" for one in hearts()]
+    named = [chest_fault(beats_of(turned(one, "V6")), ROWS, looks=["reversed"]) == "chest-inverted:V6" for one in hearts()]
     assert np.mean(named) >= 0.85
-    assert not any(chest_fault(beats_of(reversed_chest(one)), ROWS, looks_reversed=True) for one in hearts())
+    assert not any(chest_fault(beats_of(reversed_chest(one)), ROWS, looks=["reversed"]) for one in hearts())
 
 
 def test_two_exchanged_leads_that_explain_it_much_better_are_not_called_a_turned_one():
@@ -120,3 +120,33 @@ def test_real_leads_in_reverse_are_seldom_called_turned_once_they_are_known_to_l
     blind = [chest_fault(beats_of(one), ROWS).startswith("chest-inverted") for one in records]
     assert np.mean(blind) >= 0.1
     assert np.mean([fault_of(one).startswith("chest-inverted") for one in records]) <= np.mean(blind) / 3
+
+
+def exchanged_arms(record: Record) -> Record:
+    i, ii, iii, avr, avl, avf = record.signal[:6]
+    return replace(record, signal=np.stack([-i, iii, ii, avl, avr, avf, *record.signal[6:]]))
+
+
+def exchanged_arm_and_leg(record: Record) -> Record:
+    i, ii, iii, avr, avl, avf = record.signal[:6]
+    return replace(record, signal=np.stack([-iii, -ii, -i, avf, avl, avr, *record.signal[6:]]))
+
+
+@pytest.mark.parametrize(
+    ("what", "fault"), [("reversed", reversed_chest), ("arms", exchanged_arms), ("right-arm/leg", exchanged_arm_and_leg)]
+)
+def test_what_is_put_back_is_what_was_there(what, fault):
+    record = hearts()[4]
+    right, changed = (one.signal[list(ROWS.values())] for one in (record, fault(record)))
+    assert np.abs(changed - right).max() > 0.1
+    np.testing.assert_allclose(PUT_BACK[what] @ changed, right, atol=2e-3)  # III is II less I but for rounding
+
+
+def test_a_lead_that_only_exchanged_electrodes_make_look_turned_is_not_called_so():
+    """Expected here of V6 is I, and nothing else: exchanged arms, which turn I, make it look turned until they are put back."""
+    by_limb, weights = np.zeros((len(WAVES), len(CHEST), len(ALL_NEEDED))), np.zeros((len(CHEST), len(WAVES), TOLD))
+    by_limb[:, 5, 0], weights[5, 1, 2] = 1.0, -10.0
+    known = Expectation(np.zeros_like(by_limb), by_limb, weights, np.array([-9.0, -9, -9, -9, -9, 0]))
+    beats = beats_of(exchanged_arms(simulate(3, [], rate=100)))
+    assert chest_fault(beats, ROWS, known=known) == "chest-inverted:V6"
+    assert chest_fault(beats, ROWS, known=known, looks=["arms"]) == ""

@@ -11,6 +11,7 @@ right, they are like it again.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib.resources import files
@@ -36,9 +37,16 @@ TOLD = 6
 #: that have not seen it (`scripts/turned_leads.py`).
 TURNED_ABOVE = 0.0
 #: Two leads are called exchanged instead where that explains the chest leads so many times better than a turned one does, and no
-#: lead is called turned where nothing speaks for it once leads that look reversed are put back. Both chosen on folds 1–8.
+#: lead is called turned where this little speaks for it once others that look misplaced are put back. Both chosen on folds 1–8.
 EXCHANGED_BETTER = 2.0
 PUT_BACK_BELOW = -4.0
+#: How the leads of `ALL_NEEDED` are had from a recording with V1 to V6 in reverse, or with electrodes exchanged as `reversal.py`
+#: has it: [8, 8] each. Exchanged arms turn I and put III, which is II less I, in the place of II.
+PUT_BACK: Mapping[str, NDArray[np.float64]] = {
+    "reversed": np.eye(8)[[0, 1, 7, 6, 5, 4, 3, 2]],
+    "arms": np.block([[np.array([[-1.0, 0.0], [-1.0, 1.0]]), np.zeros((2, 6))], [np.zeros((6, 2)), np.eye(6)]]),
+    "right-arm/leg": np.block([[np.array([[1.0, -1.0], [0.0, -1.0]]), np.zeros((2, 6))], [np.zeros((6, 2)), np.eye(6)]]),
+}
 #: Of waves no larger than this nothing is told, mV.
 _LEAST_MV = 1e-3
 _LEAST_HEIGHT_MV = 0.02
@@ -84,12 +92,12 @@ class Expectation:
         return np.asarray((told * self.weights).sum(axis=(1, 2)) + self.offsets)
 
 
-def chest_fault(beats: Beats, rows: dict[str, int], *, looks_reversed: bool = False, known: Expectation | None = None) -> str:
+def chest_fault(beats: Beats, rows: dict[str, int], *, looks: Sequence[str] = (), known: Expectation | None = None) -> str:
     """The flag: "chest-inverted:V3", "chest-swapped:V1/V2", or "" where nothing speaks for one, or there are too few beats.
 
     Args:
         rows: where the leads of `ALL_NEEDED` are in `beats`.
-        looks_reversed: whether V1 to V6 look as if in reverse: a lead is called turned only if it still is with them put back.
+        looks: what else the leads look like, of `PUT_BACK`: one is called turned only if it still is with that put back.
         known: what to expect; by default what lies beside this file.
     """
     if beats.cut.shape[1] < FEWEST_BEATS:
@@ -100,17 +108,12 @@ def chest_fault(beats: Beats, rows: dict[str, int], *, looks_reversed: bool = Fa
     ratios = unlikeness(beat_gram(beats, rows), _EXPECTED)
     turned, exchanged = float(ratios[: len(CHEST)].min()), float(ratios[len(CHEST) :].min())
     if logits.max() > TURNED_ABOVE and exchanged >= min(EXCHANGED_BELOW, turned / EXCHANGED_BETTER):
-        if looks_reversed and known.turned(waves_of(_put_back(beat), beats.rate)).max() < PUT_BACK_BELOW:
+        if any(known.turned(waves_of(PUT_BACK[what] @ beat, beats.rate)).max() < PUT_BACK_BELOW for what in looks):
             return ""
         return f"chest-inverted:{CHEST[int(logits.argmax())]}"
     if exchanged < min(EXCHANGED_BELOW, turned):
         return f"chest-swapped:{'/'.join(list(combinations(CHEST, 2))[int(ratios[len(CHEST) :].argmin())])}"
     return ""
-
-
-def _put_back(beat: NDArray[np.float64]) -> NDArray[np.float64]:
-    """V6 to V1 in a beat [8, samples] as V1 to V6."""
-    return np.concatenate([beat[: _AT[0]], beat[: _AT[0] - 1 : -1]])
 
 
 def waves_of(beat: NDArray[np.float64], rate: float) -> Waves:

@@ -249,10 +249,11 @@ def _beat_flags(record: Record, live: Sequence[str], limb_fault: bool) -> list[s
 def _lead_faults(beats: Beats, rows: dict[str, int]) -> list[str]:
     """What the way of P, QRS and T says of leads, where `rows` has those that it takes; one fault at most."""
     whole = rows.keys() >= set(ALL_NEEDED)
-    in_reverse = whole and is_chest_reversed(beats, rows)
-    if whole and (fault := chest_fault(beats, rows, looks_reversed=in_reverse)):
-        return [fault]  # V5 and V6 are what exchanged electrodes are known by: those must be right first
     exchanged = exchanged_electrodes(beats, rows) if rows.keys() >= set(NEEDED) else ""
+    in_reverse = whole and is_chest_reversed(beats, rows)
+    looks = [what for what in ("reversed" if in_reverse else "", exchanged) if what]
+    if whole and (fault := chest_fault(beats, rows, looks=looks)):
+        return [fault]  # V5 and V6 are what exchanged electrodes are known by: those must be right first
     if whole and is_upside_down(beats, rows, limb_leads_exchanged=bool(exchanged)):
         return ["upside-down"]
     if in_reverse:
