@@ -2,12 +2,12 @@
 
     python benchmarks/mutation.py --scratch FOLDER                        every room, a sample of its mutants each
     python benchmarks/mutation.py --scratch FOLDER --only store --each 20 --seed 3
-    python benchmarks/mutation.py --scratch FOLDER --only store --seed 3 --names NAME...   these mutants and no draw
+    python benchmarks/mutation.py --scratch FOLDER --only store --again   those of a kept sample that no test found, once more
 
 mutmut makes the mutants, notes which test runs which function, and runs those tests on each mutant until one fails. It works on a
 copy of the last commit in the scratch folder, one copy a room, never on the working tree. A sample is drawn by a seed from all
 mutants of a room, spread over its files in proportion to their mutants. A mutant counts as found where a test fails or never ends
-(three times the clean time and half a minute). Left out before the draw: the wording of an exception, where
+(three times the clean time and 90 s, then five minutes by itself). Left out before the draw: the wording of an exception, where
 nothing but letters of a literal change. mutmut mutates functions: constants of modules, and what is below a decorator, stay as
 they are.
 
@@ -32,6 +32,7 @@ import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -68,8 +69,9 @@ def room_of(name: str, copy: Path) -> Room:
     return Room(("src/cmelt/records/*",), tuple(path for path in tests if path not in reading), (READERS,))
 
 
-def lay_out(name: str, copy: Path) -> None:
-    """Lay out what the last commit holds, and tell mutmut there what to mutate and which tests to run."""
+def lay_out(name: str, scratch: Path) -> Path:
+    """A copy of what the last commit holds, with a room's mutants made and their tests noted."""
+    copy = scratch / name
     shutil.rmtree(copy, ignore_errors=True)
     (copy / "mutants" / "benchmarks").mkdir(parents=True)
     told = subprocess.run(["git", "archive", "HEAD"], cwd=HOUSE, check=True, capture_output=True)
@@ -87,23 +89,31 @@ def lay_out(name: str, copy: Path) -> None:
         "process_isolation": "forkserver",
         "debug": True,  # where it catches the tests' words instead, mutmut 3.8.1 notes no test of any function
         "timeout_multiplier": 3.0,
-        "timeout_constant": 10.0,
+        "timeout_constant": 30.0,
         "track_dependencies": False,
         "use_git_change_detection": False,
     }
     lines = [f"{key} = {json.dumps(value)}" for key, value in settings.items()]
     page = (copy / "pyproject.toml").read_text(encoding="utf-8")
     (copy / "pyproject.toml").write_text("\n".join([page, "[tool.mutmut]", *lines, ""]), encoding="utf-8")
+    # mutmut has no command that makes mutants and notes their tests without trying any: it does so on its way to a name that
+    # is none, and ends there.
+    run_mutmut(copy, ["none"])
+    return copy
 
 
 def run_mutmut(copy: Path, names: Iterable[str]) -> None:
     """`mutmut run` of these mutants, one after the other; its own words go to a file beside the copy."""
-    path = os.pathsep.join(str(copy / "mutants" / folder) for folder in ("src", "benchmarks"))
-    data = os.environ.get("CMELT_DATA_DIR", str(HOUSE.parent / "shared" / "data"))
-    environment = os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "CMELT_DATA_DIR": data}
     command = [str(Path(sys.executable).with_name("mutmut")), "run", "--max-children", "1", *names]
     with (copy / "mutmut.log").open("a", encoding="utf-8") as log:
-        subprocess.run(command, cwd=copy, env=environment, stdout=log, stderr=log, check=False)
+        subprocess.run(command, cwd=copy, env=environment_of(copy), stdout=log, stderr=log, check=False)
+
+
+def environment_of(copy: Path) -> dict[str, str]:
+    """Where tests of the copy find the mutants and the real recordings."""
+    path = os.pathsep.join(str(copy / "mutants" / folder) for folder in ("src", "benchmarks"))
+    data = os.environ.get("CMELT_DATA_DIR", str(HOUSE.parent / "shared" / "data"))
+    return os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "CMELT_DATA_DIR": data}
 
 
 def statuses(copy: Path) -> dict[str, dict[str, int | None]]:
@@ -115,10 +125,16 @@ def statuses(copy: Path) -> dict[str, dict[str, int | None]]:
     return found
 
 
+@cache
+def mutated(path: Path) -> tuple[dict[str, list[int]], list[str]]:
+    """Where each function stands in a file that mutmut wrote, first and last line, and the file's lines."""
+    spans = json.loads(path.with_name(f"{path.name}.spans").read_text(encoding="utf-8"))["spans"]
+    return spans, path.read_text(encoding="utf-8").splitlines()
+
+
 def difference(copy: Path, file: str, mutant: str) -> tuple[str, str, bool]:
     """What a mutant changes: the lines as they were, as they are, and whether that is but the wording of an error's message."""
-    spans = json.loads((copy / "mutants" / f"{file}.spans").read_text(encoding="utf-8"))["spans"]
-    lines = (copy / "mutants" / file).read_text(encoding="utf-8").splitlines()
+    spans, lines = mutated(copy / "mutants" / file)
     short = mutant.rpartition(".")[2]
     keys = (short.partition("__mutmut_")[0] + "__mutmut_orig", short)
     texts = [textwrap.dedent("\n".join(lines[slice(spans[key][0] - 1, spans[key][1])])) for key in keys]
@@ -144,13 +160,12 @@ def in_a_raise(function: Sequence[str], line: int) -> bool:
 
 
 def draw(copy: Path, each: int, seed: int) -> tuple[list[tuple[str, str]], int, int]:
-    """A sample of (file, mutant), the number of mutants it was drawn from, and of those left out as mere wording before that.
+    """A sample of (file, mutant), the number of mutants it was drawn from, and of those left out before that as mere wording.
 
-    Every file gives its share of mutants, rounded by chance; wording met while drawing is passed over, and estimates its number.
+    Places at equal distances from a random start, over mutants that stand file by file in random order.
     """
     dice = random.Random(seed)
     pool = [(file, mutant) for file, known in statuses(copy).items() for mutant in known]
-    # Systematic sampling: places at equal distances from a random start, over mutants that stand file by file in random order.
     order = sorted(pool, key=lambda one: (one[0], dice.random()))
     order = [one for one in order if not difference(copy, *one)[2]]
     step, start = max(1.0, len(order) / each), dice.random()
@@ -158,12 +173,11 @@ def draw(copy: Path, each: int, seed: int) -> tuple[list[tuple[str, str]], int, 
     return [order[place] for place in places], len(order), len(pool) - len(order)
 
 
-def verdicts(copy: Path, sample: Sequence[tuple[str, str]]) -> dict[str, list[dict[str, str]]]:
+def verdicts(copy: Path, sample: Sequence[tuple[str, str]], codes: Mapping[str, int | None]) -> dict[str, list[dict[str, str]]]:
     """The sample by what became of each mutant: found, endless, lived, untested, unclear."""
     found: dict[str, list[dict[str, str]]] = {name: [] for name in ("found", "endless", "lived", "untested", "unclear")}
-    status = statuses(copy)
     for file, mutant in sample:
-        code = status[file][mutant]
+        code = codes[mutant]
         kinds = {"found": FOUND, "lived": LIVED, "endless": ENDLESS, "untested": UNTESTED}
         kind = next((name for name, codes in kinds.items() if code in codes), "unclear")
         old, new, _ = difference(copy, file, mutant)
@@ -173,37 +187,73 @@ def verdicts(copy: Path, sample: Sequence[tuple[str, str]]) -> dict[str, list[di
 
 def measure(name: str, scratch: Path, each: int, seed: int) -> dict[str, Any]:
     """One room: mutants made, a sample drawn and judged."""
-    copy = scratch / name
-    lay_out(name, copy)
-    # mutmut has no command that makes mutants and notes their tests without trying any: it does so on its way to a name that
-    # is none, and ends there.
-    run_mutmut(copy, ["none"])
+    copy = lay_out(name, scratch)
     sample, pool, wording = draw(copy, each, seed)
-    judge(copy, [mutant for _, mutant in sample])
-    told = verdicts(copy, sample)
+    told = verdicts(copy, sample, judge(copy, [mutant for _, mutant in sample]))
     lists = {kind: told[kind] for kind in ("endless", "lived", "untested", "unclear")}
     return {"mutants": pool, "wording": wording, "seed": seed, "drawn": len(sample)} | counted(told) | lists
 
 
-def judge(copy: Path, mutants: Sequence[str]) -> None:
-    """Run the tests that reach each mutant; then, on those that live, the tests that start processes, too.
+def measure_again(name: str, scratch: Path, kept: Mapping[str, Any]) -> dict[str, Any]:
+    """What has become of those of a kept sample that no test found: the tests are others now, the mutants must be the same."""
+    copy = lay_out(name, scratch)
+    before = [one for kind in ("lived", "untested", "unclear") for one in kept[kind]]
+    there = {(file, mutant) for file, known in statuses(copy).items() for mutant in known}
+    same = [one for one in before if (one["file"], one["mutant"]) in there]
+    same = [one for one in same if difference(copy, one["file"], one["mutant"])[:2] == (one["was"], one["became"])]
+    codes = judge(copy, [one["mutant"] for one in same])
+    told = verdicts(copy, [(one["file"], one["mutant"]) for one in same], codes)
+    left = [one["mutant"] for kind in ("lived", "untested", "unclear") for one in told[kind]]
+    return dict(kept) | {
+        "since": {"found": len(told["found"]) + len(told["endless"]), "gone": len(before) - len(same), "left": left}
+    }
+
+
+def judge(copy: Path, mutants: Sequence[str]) -> dict[str, int | None]:
+    """Exit statuses of the tests that reach each mutant; of those that live, of the tests that start processes, too.
 
     mutmut notes which test runs a function in the tests' own process alone. What prepares shards or sums losses in a process of
-    its own has other tests besides.
+    its own has other tests besides. And mutmut's workers are forks, in which a library's threads can be missing: a mutant that
+    does not end there is judged in a fresh process.
     """
     run_mutmut(copy, mutants)
-    status = {mutant: code for known in statuses(copy).values() for mutant, code in known.items()}
-    alive = [mutant for mutant in mutants if status[mutant] in LIVED | UNTESTED]
+    codes = codes_of(copy, mutants)
+    alive = [mutant for mutant in mutants if codes[mutant] in LIVED | UNTESTED]
     path = copy / "mutants" / "mutmut-stats.json"
     noted = json.loads(path.read_text(encoding="utf-8"))
     apart = [test for test in noted["duration_by_test"] if starts_processes(copy / test.partition("::")[0])]
-    if not alive or not apart:
-        return
-    for function in {mutant.partition("__mutmut_")[0] for mutant in alive}:
-        known = noted["tests_by_mangled_function_name"].get(function, [])
-        noted["tests_by_mangled_function_name"][function] = sorted({*known, *apart})
-    path.write_text(json.dumps(noted), encoding="utf-8")
-    run_mutmut(copy, alive)
+    tests = noted["tests_by_mangled_function_name"]
+    if alive and apart:
+        for function in {function_of(mutant) for mutant in alive}:
+            tests[function] = sorted({*tests.get(function, []), *apart})
+        path.write_text(json.dumps(noted), encoding="utf-8")
+        run_mutmut(copy, alive)
+        codes |= codes_of(copy, alive)
+    for mutant in mutants:
+        if codes[mutant] in ENDLESS:
+            codes[mutant] = judge_apart(copy, mutant, tests[function_of(mutant)])
+    return codes
+
+
+def judge_apart(copy: Path, mutant: str, tests: Sequence[str]) -> int:
+    """The exit status of these tests on one mutant, in a process of their own; −24 where they do not end in five minutes."""
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "--rootdir=.", "-p", "no:cacheprovider", *tests]
+    environment = environment_of(copy) | {"MUTANT_UNDER_TEST": mutant}
+    try:
+        return subprocess.run(command, cwd=copy / "mutants", env=environment, capture_output=True, timeout=300).returncode
+    except subprocess.TimeoutExpired:
+        return -24
+
+
+def function_of(mutant: str) -> str:
+    """The function that a mutant is one of, as mutmut names it."""
+    return mutant.partition("__mutmut_")[0]
+
+
+def codes_of(copy: Path, mutants: Sequence[str]) -> dict[str, int | None]:
+    """mutmut's exit statuses of these mutants."""
+    known = {mutant: code for file in statuses(copy).values() for mutant, code in file.items()}
+    return {mutant: known[mutant] for mutant in mutants}
 
 
 def starts_processes(tests: Path) -> bool:
@@ -226,18 +276,29 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=ROOMS, default=ROOMS, help="rooms")
     parser.add_argument("--each", type=int, default=40, help="mutants drawn of each room")
     parser.add_argument("--seed", type=int, default=1, help="of the draw")
+    parser.add_argument("--again", action="store_true", help="no draw: those of the kept sample of that seed that lived")
     parser.add_argument("--to", type=Path, default=RESULTS, help="where the counts are kept")
     asked = parser.parse_args()
     for name in asked.only:
-        told = measure(name, asked.scratch.resolve(), asked.each, asked.seed)
-        keep(asked.to, f"{name}, seed {asked.seed}", told)
-        print(f"{name}: {told['found']} of {told['drawn']} found ({told['low']:.2f} to {told['high']:.2f})")
+        key, kept = f"{name}, seed {asked.seed}", read(asked.to)["samples"]
+        if asked.again:
+            told = measure_again(name, asked.scratch.resolve(), kept[key])
+            print(f"{name}: {told['since']['found']} found since, left {', '.join(told['since']['left']) or 'none'}")
+        else:
+            told = measure(name, asked.scratch.resolve(), asked.each, asked.seed)
+            print(f"{name}: {told['found']} of {told['drawn']} found ({told['low']:.2f} to {told['high']:.2f})")
+        keep(asked.to, key, told)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """What is kept: samples by name, and why a mutant can be told from the original by nothing, written by hand."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"samples": {}, "equivalent": {}}
 
 
 def keep(path: Path, name: str, told: Mapping[str, Any]) -> None:
     """One sample's figures beside the others that are kept."""
-    kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"samples": {}}
-    content = {"date": date.today().isoformat(), "machine": machine(), "samples": kept["samples"] | {name: dict(told)}}
+    kept = read(path)
+    content = kept | {"date": date.today().isoformat(), "machine": machine(), "samples": kept["samples"] | {name: dict(told)}}
     path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 

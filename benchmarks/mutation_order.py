@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 #: What mutmut has measured of each test, in the folder above the one that tests run in there.
 MEASURED = Path.cwd() / "mutmut-stats.json"
+#: What the package imports where it is first needed. A worker is a fork: what is imported before, none of them need import again.
+for name in (
+    "torch",
+    "transformers",
+    "sklearn.linear_model",
+    "sklearn.decomposition",
+    "scipy.signal",
+    "pandas",
+    "pyarrow.parquet",
+):
+    with suppress(ImportError):
+        importlib.import_module(name)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
