@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,21 +93,18 @@ def waves_under_faults(records: Sequence[Record]) -> list[list[Waves]]:
     return [[waves_of(fault(one).signal[rows].astype(np.float64), one.rate) for fault in FAULTS] for one in records]
 
 
-def fit_maps(waves: Sequence[Waves], counts: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Right records → what of all other leads, and of the limb leads alone, each chest lead is expected to be [4, 6, 8]."""
+def fit_expected(waves: Sequence[Waves], counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Right records → what each chest lead is expected to be of all other leads, and of the limb leads alone [2, 4, 6, 8]."""
     grams = np.array([one.grams for one in waves])  # [n, 4, 8, 8]
     power = np.trace(grams, axis1=2, axis2=3)[:, :, None, None]
     total = np.average(grams / (power + 1e-4), axis=0, weights=counts) + _GRAM_RIDGE * np.eye(len(ALL_NEEDED))
-    by_all, by_limb = np.zeros((2, len(WAVES), len(CHEST), len(ALL_NEEDED)))
+    found = np.zeros((2, len(WAVES), len(CHEST), len(ALL_NEEDED)))
     for wave, gram in enumerate(total):
         for lead in range(len(CHEST)):
             own = _LIMB + lead
-            for found, others in (
-                (by_all, [one for one in range(len(ALL_NEEDED)) if one != own]),
-                (by_limb, list(range(_LIMB))),
-            ):
-                found[wave, lead, others] = np.linalg.solve(gram[np.ix_(others, others)], gram[others, own])
-    return by_all, by_limb
+            for place, others in enumerate(([one for one in range(len(ALL_NEEDED)) if one != own], list(range(_LIMB)))):
+                found[place, wave, lead, others] = np.linalg.solve(gram[np.ix_(others, others)], gram[others, own])
+    return found
 
 
 def fit_logits(features: NDArray[np.float64], counts: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -134,10 +132,10 @@ def fit_logits(features: NDArray[np.float64], counts: NDArray[np.float64]) -> tu
 
 def fitted(waves: Sequence[Sequence[Waves]], counts: NDArray[np.float64]) -> Expectation:
     """What records [n][faults] make one expect, rounded as it is kept."""
-    by_all, by_limb = (found.round(3) for found in fit_maps([one[0] for one in waves], counts))
-    features = np.array([[wave_features(one, by_all, by_limb).reshape(len(CHEST), -1) for one in row] for row in waves])
-    weights, offsets = fit_logits(features.transpose(1, 0, 2, 3), counts)
-    return Expectation(by_all, by_limb, weights.reshape(len(CHEST), len(WAVES), TOLD).round(3), offsets.round(3))
+    expected = fit_expected([one[0] for one in waves], counts).round(3)
+    told = np.array([[wave_features(one, expected).reshape(-1, len(CHEST)).T for one in row] for row in waves])
+    weights, offsets = fit_logits(told.transpose(1, 0, 2, 3), counts)
+    return Expectation(expected, weights.T.reshape(TOLD, len(WAVES), len(CHEST)).round(3), offsets.round(3))
 
 
 def logits_of(waves: Sequence[Sequence[Waves]], known: Expectation) -> NDArray[np.float64]:
@@ -183,13 +181,18 @@ def tell_flags(flags: Mapping[str, Sequence[str]]) -> None:
 
 def write(known: Expectation) -> None:
     """Put it where the package reads it, a line for each wave of a lead."""
-    parts = {name: getattr(known, name).tolist() for name in ("by_all", "by_limb", "weights", "offsets")}
-    lines = [
-        f'  "{name}": {json.dumps(part)}'.replace("], [", "],\n    [").replace("]],\n    [[", "]],\n   [[")
-        for name, part in parts.items()
-    ]
-    FITTED.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+    parts = (f' "{name}": {_lines(getattr(known, name).tolist())}' for name in ("expected", "weights", "offsets"))
+    FITTED.write_text("{\n" + ",\n".join(parts) + "\n}\n", encoding="utf-8")
     expectation.cache_clear()
+
+
+def _lines(values: list[Any], indent: int = 2) -> str:
+    """Nested lists as JSON, the innermost a line each."""
+    if not isinstance(values[0], list):
+        return json.dumps(values)
+    if isinstance(values[0][0], list):
+        return "[\n" + ",\n".join(" " * indent + _lines(one, indent + 1) for one in values) + "]"
+    return "[" + f",\n{' ' * indent}".join(map(json.dumps, values)) + "]"
 
 
 def main() -> None:

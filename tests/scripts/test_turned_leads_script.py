@@ -48,7 +48,7 @@ def test_a_lead_is_expected_to_be_what_the_others_make_of_it_and_nothing_of_itse
         leads = rng.normal(size=(len(WAVES), len(ALL_NEEDED), 40))
         leads[1, 4] = 0.7 * leads[1, 3] - 0.3 * leads[1, 0]  # of QRS alone, V3 of V2 and I
         made.append(Waves(leads @ leads.transpose(0, 2, 1) / 40, np.zeros((4, 6)), np.zeros((4, 6))))
-    by_all, by_limb = turned_leads.fit_maps(made, np.ones(60))
+    by_all, by_limb = turned_leads.fit_expected(made, np.ones(60))
     np.testing.assert_allclose(by_all[1, 2], [-0.3, 0, 0, 0.7, 0, 0, 0, 0], atol=0.03)
     assert np.abs(by_all[0]).max() < 0.1, "other waves are fitted by themselves"
     np.testing.assert_allclose(by_limb[1, 2, :2], [-0.3, 0], atol=0.06)
@@ -79,10 +79,10 @@ def test_what_is_fitted_on_hearts_tells_turned_leads_of_others_and_is_kept_as_it
     monkeypatch.setattr(turned_leads, "FITTED", place)
     turned_leads.write(learned)
     told = json.loads(place.read_text())
-    kept = Expectation(**{name: np.array(told[name]) for name in ("by_all", "by_limb", "weights", "offsets")})
-    for name in ("by_all", "by_limb", "weights", "offsets"):
+    kept = Expectation(**{name: np.array(told[name]) for name in ("expected", "weights", "offsets")})
+    for name in ("expected", "weights", "offsets"):
         np.testing.assert_array_equal(getattr(kept, name), getattr(learned, name))
-    assert kept.weights.shape == (len(CHEST), len(WAVES), TOLD) == expectation().weights.shape
+    assert kept.weights.shape == (TOLD, len(WAVES), len(CHEST)) == expectation().weights.shape
 
 
 def test_tables_count_what_is_named_and_accused(capsys):

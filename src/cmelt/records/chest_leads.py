@@ -31,7 +31,7 @@ WAVES = (
     ((-0.09, -0.055), (0.06, 0.16)),
     ((-0.09, -0.055), (0.14, 0.42)),
 )
-#: What is told of each wave of a lead: likeness and odds by the seven others, the same by I and II, area, height.
+#: What is told of each wave of a lead: likeness by the seven others, by I and II; the odds by both; area; height.
 TOLD = 6
 #: Logit of being turned from which a lead is called so: as likely as not. Of 1,510 records of folds 1–8 one is accused by weights
 #: that have not seen it (`scripts/turned_leads.py`).
@@ -53,7 +53,8 @@ _LEAST_HEIGHT_MV = 0.02
 #: What is left of a wave that is exactly as expected, and of its size, as a share of the largest lead's power.
 _LEAST_MISS, _LEAST_SIZE = 1e-3, 1e-2
 _OWN = np.arange(len(CHEST))
-_AT = np.arange(len(ALL_NEEDED) - len(CHEST), len(ALL_NEEDED))
+_ALL = np.arange(len(ALL_NEEDED))
+_AT = _ALL[len(ALL_NEEDED) - len(CHEST) :]
 
 
 @dataclass(frozen=True)
@@ -76,20 +77,19 @@ class Expectation:
     """What was fitted on right records (`scripts/turned_leads.py`).
 
     Attributes:
-        by_all: [4, 6, 8] what of the other leads of `ALL_NEEDED` each chest lead is expected to be, wave by wave.
-        by_limb: [4, 6, 8] the same of I and II alone.
-        weights: [6, 4, 6] of what is told of each wave, for each chest lead; `offsets` [6] go with them.
+        expected: [2, 4, 6, 8] what each chest lead is expected to be of the others of `ALL_NEEDED`, and of I and II alone, wave
+            by wave.
+        weights: [6, 4, 6] of what is told of each wave of each chest lead; `offsets` [6] go with them.
     """
 
-    by_all: NDArray[np.float64]
-    by_limb: NDArray[np.float64]
+    expected: NDArray[np.float64]
     weights: NDArray[np.float64]
     offsets: NDArray[np.float64]
 
     def turned(self, waves: Waves) -> NDArray[np.float64]:
         """[6] logit of each chest lead's being turned."""
-        told = wave_features(waves, self.by_all, self.by_limb)
-        return np.asarray((told * self.weights).sum(axis=(1, 2)) + self.offsets)
+        told = wave_features(waves, self.expected) * self.weights
+        return np.asarray(np.add.reduce(told, axis=(0, 1)) + self.offsets)
 
 
 def chest_fault(beats: Beats, rows: dict[str, int], *, looks: Sequence[str] = (), known: Expectation | None = None) -> str:
@@ -130,21 +130,23 @@ def waves_of(beat: NDArray[np.float64], rate: float) -> Waves:
     )
 
 
-def wave_features(waves: Waves, by_all: NDArray[np.float64], by_limb: NDArray[np.float64]) -> NDArray[np.float64]:
-    """[6, 4, 6]: of each chest lead's four waves what is told; all of it changes its sign with the lead's."""
-    told = np.empty((len(CHEST), len(WAVES), TOLD))
-    power = np.diagonal(waves.grams, axis1=1, axis2=2)
+def wave_features(waves: Waves, expected: NDArray[np.float64]) -> NDArray[np.float64]:
+    """[6, 4, 6]: what is told of the four waves of each chest lead, lead last; all of it changes its sign with the lead's.
+
+    expected: [2, 4, 6, 8], as in `Expectation`.
+    """
+    told = np.empty((TOLD, len(WAVES), len(CHEST)))
+    power = waves.grams[:, _ALL, _ALL]  # [4, 8]
     largest = np.maximum.reduce(power, axis=1)[:, None] + _LEAST_MV**2
     own = power[:, _AT]
-    for place, expected in ((0, by_all), (2, by_limb)):
-        products = expected @ waves.grams  # [4, 6, 8]
-        along = products[:, _OWN, _AT]
-        size = np.maximum((products * expected).sum(axis=2), 0)
-        told[:, :, place] = (along / (np.sqrt(own * size) + _LEAST_SIZE * largest)).T
-        rest = _LEAST_MISS * largest
-        told[:, :, place + 1] = (np.log((own + size + 2 * along + rest) / (own + size - 2 * along + rest)) / 2).T
-    told[:, :, 4] = (waves.areas / np.sqrt(largest)).T
-    told[:, :, 5] = waves.heights.T
+    products = expected @ waves.grams  # [2, 4, 6, 8]
+    along = products[:, :, _OWN, _AT]
+    size = np.maximum(np.add.reduce(products * expected, axis=3), 0)
+    told[:2] = along / (np.sqrt(own * size) + _LEAST_SIZE * largest)
+    both, along = own + size + _LEAST_MISS * largest, 2 * along
+    told[2:4] = np.log((both + along) / (both - along)) / 2
+    told[4] = waves.areas / np.sqrt(largest)
+    told[5] = waves.heights
     return told
 
 
@@ -152,8 +154,7 @@ def wave_features(waves: Waves, by_all: NDArray[np.float64], by_limb: NDArray[np
 def expectation() -> Expectation:
     """What lies beside this file."""
     told = json.loads(files("cmelt.records").joinpath("chest_leads.json").read_text(encoding="utf-8"))
-    arrays = {name: np.array(told[name], np.float64) for name in ("by_all", "by_limb", "weights", "offsets")}
-    return Expectation(**arrays)
+    return Expectation(**{name: np.array(told[name], np.float64) for name in ("expected", "weights", "offsets")})
 
 
 @lru_cache(maxsize=16)
