@@ -13,7 +13,7 @@ import pytest
 
 #: What mutmut has measured of each test, in the folder above the one that tests run in there.
 MEASURED = Path.cwd() / "mutmut-stats.json"
-#: What the package imports where it is first needed. A worker is a fork: what is imported before, none of them need import again.
+#: What the package imports where it is first needed. Workers are forks: none of them imports again what is imported before.
 for name in (
     "torch",
     "transformers",

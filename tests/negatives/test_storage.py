@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
 
 import numpy as np
@@ -31,8 +33,16 @@ def test_a_saved_table_comes_back_unchanged(table: NegativeTable, tmp_path: Path
 )
 def test_a_table_for_other_reports_is_refused(reports: list[str], table: NegativeTable, tmp_path: Path) -> None:
     save_table(table, tmp_path / "t", REPORTS)
-    with pytest.raises(StoreError, match="other reports"):
+    with pytest.raises(StoreError, match=r"(?s)other reports.*delete the folder and build it anew"):
         load_table(tmp_path / "t", reports)
+
+
+def test_tables_saved_by_earlier_versions_are_known_by_their_reports(table: NegativeTable, tmp_path: Path) -> None:
+    """The digest is part of the format: of each report in UTF-8, after its length in eight bytes, the lowest first."""
+    save_table(table, tmp_path / "t", ["Vorhofflimmern", "größere Q-Zacke", ""])
+    parts = [b"\x0e" + bytes(7) + b"Vorhofflimmern", b"\x11" + bytes(7) + "größere Q-Zacke".encode(), bytes(8)]
+    manifest = json.loads((tmp_path / "t" / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["reports_sha256"] == hashlib.sha256(b"".join(parts)).hexdigest()
 
 
 def test_a_flipped_byte_is_noticed(table: NegativeTable, tmp_path: Path) -> None:
