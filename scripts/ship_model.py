@@ -2,7 +2,7 @@
 
 python scripts/ship_model.py weights RUN src/cmelt/weights/small --reproduce "make train-small"
 cmelt evaluate src/cmelt/weights/small --data STORE --out EVALUATION
-python scripts/ship_model.py card src/cmelt/weights/small EVALUATION …
+python scripts/ship_model.py card src/cmelt/weights/small EVALUATION … [--robustness FILE]
 """
 
 from __future__ import annotations
@@ -26,12 +26,13 @@ def main() -> int:
     card = kinds.add_parser("card", help="the card anew, from evaluations of these very weights")
     card.add_argument("target", type=Path)
     card.add_argument("evaluations", type=Path, nargs="+")
+    card.add_argument("--robustness", type=Path, help="what benchmarks/robustness.py has written of these weights")
     chosen = parser.parse_args()
     try:
         if chosen.kind == "weights":
             ship(chosen.run, chosen.target, reproduce=chosen.reproduce)
         else:
-            add_results(chosen.target, chosen.evaluations)
+            add_results(chosen.target, chosen.evaluations, chosen.robustness)
     except CMeltError as error:
         sys.stderr.write(f"ship_model: {error}\n")
         return 1

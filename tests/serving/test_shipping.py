@@ -154,3 +154,25 @@ def test_the_script_does_the_same_and_fails_in_one_line(run, tmp_path, monkeypat
     assert call("card", target, tmp_path / "nowhere") == 1
     told = capsys.readouterr().err
     assert told.startswith("ship_model: ") and told.count("\n") == 1
+
+
+def disturbed(path: Path, weights: str, kind: str = "cmelt-robustness") -> Path:
+    task = {"auroc": [0.9, 0.8, 1.0], "difference": [0.0, 0.0, 0.0], "with_probability": [0.0, 0.0, 0.0]}
+    task |= {"records": 40, "records_with_probability": 40}
+    found = {"refused": [0.0] * 3, "flagged": [0.0] * 3, "no_probability": [0.0] * 3, "tasks": {"ptbxl-super": task}}
+    conditions = [{"group": "as recorded", "name": "clean", "at": None, "data": {"PTB-XL": found}}]
+    samples = [{"name": "PTB-XL", "records": 40, "patients": 40, "judged": 40}]
+    path.write_text(json.dumps({"format": kind, "weights": weights, "samples": samples, "conditions": conditions}))
+    return path
+
+
+def test_the_card_has_what_disturbed_records_cost_these_weights_and_refuses_those_of_others(run, tmp_path):
+    target = ship(run, tmp_path / "tiny", reproduce="x")
+    evaluations = [evaluation(tmp_path / "evaluation", sha(target))]
+    card = add_results(target, evaluations, disturbed(tmp_path / "one.json", sha(target))).read_text()
+    assert "## Disturbed records" in card and "0.871 [0.821, 0.921]" in card
+    with pytest.raises(CheckpointError, match="other weights"):
+        add_results(target, evaluations, disturbed(tmp_path / "two.json", "0" * 64))
+    with pytest.raises(CheckpointError, match="disturbed records"):
+        add_results(target, evaluations, disturbed(tmp_path / "three.json", sha(target), kind="something"))
+    assert (target / "README.md").read_text() == card

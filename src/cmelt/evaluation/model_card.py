@@ -11,6 +11,7 @@ from typing import Any
 
 from cmelt.errors import SourceError
 from cmelt.evaluation.metrics import Figure
+from cmelt.evaluation.robustness_card import robustness_section
 from cmelt.pages import markdown_table
 from cmelt.sources.about import about_of
 from cmelt.training.card import WARNING, facts_table
@@ -39,7 +40,14 @@ patients. *Random weights* is the same network untrained, by the same steps on t
 to it. docs/evaluate.md says how each figure is made."""
 
 
-def model_card(name: str, facts: Mapping[str, str], sources: Sequence[str], results: Sequence[Result], reproduce: str) -> str:
+def model_card(
+    name: str,
+    facts: Mapping[str, str],
+    sources: Sequence[str],
+    results: Sequence[Result],
+    reproduce: str,
+    robustness: Result | None = None,
+) -> str:
     """The card as markdown, with the front matter that model hubs read.
 
     Args:
@@ -47,6 +55,7 @@ def model_card(name: str, facts: Mapping[str, str], sources: Sequence[str], resu
         sources: datasets it was trained on, by the names of `cmelt sources`.
         results: of evaluations, any number; without one the card says so.
         reproduce: the command that makes this model again.
+        robustness: what `benchmarks/robustness.py` has measured of these weights; without it the card has no such section.
     """
     parts = [
         _head(name, sources),
@@ -55,6 +64,7 @@ def model_card(name: str, facts: Mapping[str, str], sources: Sequence[str], resu
         _USES,
         f"## What it was made of\n\n{facts_table(facts)}\n\n{_licences(sources)}",
         _results(results),
+        *([robustness_section(robustness)] if robustness else []),
         f"## Made again\n\n```\n{reproduce}\n```\n\nThe SHA-256 of every file here is in `manifest.json`.",
     ]
     return "\n\n".join(parts) + "\n"

@@ -11,6 +11,7 @@ from typing import Any
 from cmelt.errors import CheckpointError
 from cmelt.evaluation.model_card import model_card
 from cmelt.evaluation.results import FORMAT
+from cmelt.evaluation.robustness_card import FORMAT as ROBUSTNESS
 from cmelt.publishing import MANIFEST, published, verify
 from cmelt.serving.provenance import RUN
 
@@ -56,9 +57,11 @@ def ship(run: str | Path, target: Path, *, reproduce: str) -> Path:
     return target
 
 
-def add_results(folder: Path, evaluations: Sequence[Path]) -> Path:
+def add_results(folder: Path, evaluations: Sequence[Path], robustness: Path | None = None) -> Path:
     """Write the card of a shipped model anew, with the figures of evaluations of these very weights.
 
+    Args:
+        robustness: the file that `benchmarks/robustness.py` has written of them.
     Raises:
         CheckpointError: not a shipped model, not an evaluation, or one of other weights.
     """
@@ -67,18 +70,19 @@ def add_results(folder: Path, evaluations: Sequence[Path]) -> Path:
         raise CheckpointError(folder, "is not a model that was shipped", "write it with `ship` first")
     weights = manifest["files"][_WEIGHTS]["sha256"]
     results = [result for evaluation in evaluations for result in _read_results(evaluation, weights)]
+    disturbed = None if robustness is None else _read_robustness(robustness, weights)
     details = {key: value for key, value in manifest.items() if key not in ("files", "sha256")}
     with published(folder, details, replace=True) as staging:
         for name in manifest["files"]:
             if name not in (_CARD, MANIFEST):
                 shutil.copyfile(folder / name, staging / name)
-        (staging / _CARD).write_text(_card(folder.name, details, results), encoding="utf-8")
+        (staging / _CARD).write_text(_card(folder.name, details, results, disturbed), encoding="utf-8")
     return folder / _CARD
 
 
-def _card(name: str, details: dict[str, Any], results: list[dict[str, Any]]) -> str:
+def _card(name: str, details: dict[str, Any], results: list[dict[str, Any]], robustness: dict[str, Any] | None = None) -> str:
     facts = {**details["training"], "recipe": str(details["recipe"]), "weights": "half precision, computed with in single"}
-    return model_card(name, facts, details["sources"], results, details["reproduce"])
+    return model_card(name, facts, details["sources"], results, details["reproduce"], robustness)
 
 
 def _read_results(evaluation: Path, weights: str) -> list[dict[str, Any]]:
@@ -95,3 +99,16 @@ def _read_results(evaluation: Path, weights: str) -> list[dict[str, Any]]:
         if result["model"] != weights:
             raise CheckpointError(path, "is of other weights than the model's", "evaluate the shipped folder itself")
     return found
+
+
+def _read_robustness(path: Path, weights: str) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        known = content["format"] == ROBUSTNESS
+    except (OSError, ValueError, KeyError, TypeError):
+        known = False
+    if not known:
+        raise CheckpointError(path, "holds no figures of disturbed records", "write it with benchmarks/robustness.py")
+    if content["weights"] != weights:
+        raise CheckpointError(path, "is of other weights than the model's", "measure the shipped folder itself")
+    return content
