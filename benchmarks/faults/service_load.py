@@ -1,6 +1,6 @@
 """A service under load: each answer compared with the offline one, more than it can do, hostile bodies, and its end under load.
 
-Run: OMP_NUM_THREADS=1 python benchmarks/faults/service_load.py [load overload bodies stop] [--seconds 60] [--json FILE]
+Run: OMP_NUM_THREADS=1 python benchmarks/faults/service_load.py [load growth overload bodies stop] [--seconds 60] [--json FILE]
 
 The service is `cmelt serve` with the bundled model and one thread, in a process of its own; its clients are in another. Both
 share the machine with whatever else runs: times are told as ratios of ways measured in turns in one run, and counts as counts.
@@ -142,6 +142,17 @@ def load(work: Path, asks: Path, seconds: float) -> list[Figure]:
     ]  # fmt: skip
 
 
+def growth(work: Path, asks: Path, seconds: float) -> list[Figure]:
+    """Many clients without a pause for as long as is asked, and the memory before and after."""
+    with served(work / "growth") as service:
+        _asked(service, asks, clients=CLIENTS, seconds=10.0)
+        before = _at_rest(service)
+        outcomes = _asked(service, asks, clients=CLIENTS, seconds=seconds)
+        grown = _at_rest(service) - before
+    told = f"{CLIENTS} clients without a pause for {seconds:g} s"
+    return [*_judged(outcomes, told), _figure(f"{told}: growth of memory", grown, "MB", "≤ 50", f"{len(outcomes):,} requests")]
+
+
 def _at_rest(service: Served) -> float:
     """Megabytes once nothing is asked any more."""
     time.sleep(3.0)
@@ -267,6 +278,7 @@ def stop(work: Path, asks: Path, _seconds: float) -> list[Figure]:
 
 PARTS: Mapping[str, Callable[[Path, Path, float], list[Figure]]] = {
     "load": load,
+    "growth": growth,
     "overload": overload,
     "bodies": bodies,
     "stop": stop,
