@@ -213,21 +213,32 @@ def test_draws_are_candidates_of_their_own_row_and_follow_the_generator() -> Non
 
 
 @pytest.mark.parametrize(
-    ("options", "word"),
+    ("options", "words"),
     [
-        ({"band": (0.9, 0.5)}, "band"),
-        ({"band": (-0.1, 0.5)}, "band"),
-        ({"strategy": "band"}, "band"),
-        ({"strategy": "nearest"}, "strategy"),
-        ({"candidates": 0}, "candidates"),
-        ({"strategy": "random", "counts": np.ones(3)}, "counts"),
+        ({"band": (0.9, 0.5)}, "negatives.band: .*0.9.*the smaller first"),
+        ({"band": (0.5, 0.5)}, "negatives.band: .*two quantiles"),
+        ({"band": (-0.1, 0.5)}, "negatives.band: .*two quantiles"),
+        ({"band": (0.5, 1.1)}, "negatives.band: .*two quantiles"),
+        ({"strategy": "band"}, "negatives.band: None.*two quantiles"),
+        ({"strategy": "nearest"}, "negatives.strategy: .*nearest.*farthest, band, random"),
+        ({"candidates": 0}, "negatives.candidates: 0 candidates.*at least 1"),
+        ({"strategy": "random", "counts": np.ones(3)}, "counts: 3 numbers for 10 reports.*count the records"),
+        ({"strategy": "random", "counts": np.zeros(10)}, "counts: 10 numbers for 10.*count the records"),
     ],
 )
-def test_what_no_table_can_be_built_from_is_refused(options: dict, word: str) -> None:
-    with pytest.raises(ConfigError, match=word):
+def test_what_no_table_can_be_built_from_is_refused(options: dict, words: str) -> None:
+    with pytest.raises(ConfigError, match=f"(?s){words}"):
         build_table(unit_vectors(10), **options)
 
 
 def test_a_single_report_has_no_negative() -> None:
-    with pytest.raises(ConfigError, match="none has another"):
+    with pytest.raises(ConfigError, match=r"(?s)negatives: 1 distinct reports.*none has another.*use more records"):
         build_table(unit_vectors(1))
+
+
+def test_least_and_most_that_can_be_asked_for() -> None:
+    assert build_table(unit_vectors(2), candidates=1).candidates.tolist() == [[1], [0]]
+    assert build_table(unit_vectors(80)).candidates.shape == (80, 64)  # the paper's number
+    assert build_table(unit_vectors(10), candidates=3, strategy="random", counts=np.ones(10)).strategy == "random"
+    whole = build_table(unit_vectors(10), candidates=9, band=(0.0, 1.0))
+    assert [sorted(row) for row in whole.candidates.tolist()] == [[n for n in range(10) if n != row] for row in range(10)]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
 from cmelt.errors import ConfigError
 from cmelt.negatives import NegativeTable, build_table, coverage, embed_distinct, lsa_encoder, text_only_accuracy
@@ -89,6 +90,19 @@ def test_when_negatives_are_drawn_as_the_true_reports_are_the_text_tells_nothing
     assert answer.low < 0.52
     assert answer.high < 0.56
     assert answer.low < answer.accuracy < answer.high
+    interval = binomtest(round(answer.accuracy * 4000), 4000).proportion_ci(method="wilson")
+    assert (answer.low, answer.high) == pytest.approx((interval.low, interval.high), abs=1e-5)
+
+
+def test_quantiles_are_those_of_the_similarities_that_were_drawn() -> None:
+    """Report 0's hundred candidates have cosines of 0.01 to 1 with it, each as often as the others."""
+    cosines = np.arange(101) / 100
+    embeddings = np.stack([cosines, np.sqrt(1 - cosines**2)], axis=1).astype(np.float32)
+    embeddings[0] = (1, 0)
+    table = NegativeTable(np.tile(np.arange(1, 101, dtype=np.int32), (101, 1)), "random", None, 0)
+    found = coverage(table, embeddings, np.array([0]), 40_000, np.random.default_rng(0))
+    assert found.similarity_quantiles == pytest.approx((0.055, 0.505, 0.955), abs=0.011)
+    assert found.distinct == 100 and found.ratio == 100 / 40_000 and found.reachable == 100 / 101
 
 
 def test_the_same_generator_gives_the_same_report() -> None:
@@ -96,5 +110,6 @@ def test_the_same_generator_gives_the_same_report() -> None:
     table, groups = build_table(embeddings), np.arange(300)
     one, other = (text_only_accuracy(table, embeddings, groups, np.random.default_rng(5), pairs=100) for _ in range(2))
     assert one == other
-    with pytest.raises(ConfigError, match="pairs"):
-        text_only_accuracy(table, embeddings, groups, np.random.default_rng(5), pairs=3)
+    assert text_only_accuracy(table, embeddings, groups, np.random.default_rng(5), pairs=5, folds=5).questions == 10
+    with pytest.raises(ConfigError, match=r"(?s)pairs.*4 pairs.*5 folds.*use more"):
+        text_only_accuracy(table, embeddings, groups, np.random.default_rng(5), pairs=4)

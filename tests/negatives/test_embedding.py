@@ -68,9 +68,9 @@ def test_fault_5_reports_are_embedded_once_in_batches_and_a_step_only_looks_up()
 
 def test_an_encoder_that_gives_nonsense_is_refused() -> None:
     for nonsense in (np.zeros((1, 3)), np.full((6, 3), np.nan), np.zeros(6)):
-        with pytest.raises(ConfigError, match="text encoder"):
+        with pytest.raises(ConfigError, match=r"(?s)text encoder of N3S.*6 reports.*choose another encoder"):
             embed_distinct(REPORTS, lambda texts, nonsense=nonsense: nonsense, batch=6)
-    with pytest.raises(ConfigError, match="no report"):
+    with pytest.raises(ConfigError, match=r"(?s)reports: .*no report.*prepare a source"):
         embed_distinct([], CountingEncoder())
 
 
@@ -86,8 +86,26 @@ def test_lsa_is_the_same_for_the_same_seed_and_fits_few_words() -> None:
     np.testing.assert_array_equal(one, other)
     assert lsa_encoder(["sinus rhythm", "normal"], dims=128)(["sinus"]).shape[1] <= 2
     assert not embed_distinct(["zzz"], lsa_encoder(REPORTS)).any()  # not a word known: no direction, no NaN
-    with pytest.raises(ConfigError, match="not a word"):
+    with pytest.raises(ConfigError, match=r"(?s)reports: .*not a word.*prepare a source"):
         lsa_encoder(["", "."])
+
+
+def test_lsa_knows_single_letters_the_order_of_words_and_how_often_a_word_is_said() -> None:
+    reports = ["t wave flat", "i wave flat", "flat t wave", "wave wave wave wave t", "wave t"]
+    letters = embed_distinct(["t", "i"], lsa_encoder(reports))
+    np.testing.assert_allclose(np.linalg.norm(letters, axis=1), 1, atol=1e-6)
+    assert letters[0] @ letters[1] < 0.9
+    ordered = embed_distinct(["t wave", "wave t"], lsa_encoder(reports))
+    assert ordered[0] @ ordered[1] < 0.99  # pairs of words count
+    # Of five reports the directions are exact: four times "wave" weighs 1 + ln 4 times its rarity, not 4 times.
+    vectors = lsa_encoder(["wave wave wave wave t", "wave t"], dims=9)(["wave wave wave wave t"])
+    words = np.array([1 + np.log(4), 1, 1 + np.log(3), 1]) * (1 + np.log(3 / np.array([3, 3, 2, 3])))
+    exact = np.array([1, 1, 0, 1]) * (1 + np.log(3 / np.array([3, 3, 2, 3])))
+    one, other = words / np.linalg.norm(words), exact / np.linalg.norm(exact)
+    assert vectors[0] @ lsa_encoder(["wave wave wave wave t", "wave t"], dims=9)(["wave t"])[0] == pytest.approx(
+        one @ other, abs=1e-5
+    )
+    assert vectors.shape == (1, 2) and vectors.dtype == np.float32
 
 
 @pytest.fixture(scope="module")
