@@ -123,3 +123,21 @@ def test_in_batch_negatives_come_as_often_as_the_batch_has_them_and_never_from_a
     assert counts.keys() == {8, 9}
     assert counts[9] / counts[8] == pytest.approx(2, rel=0.15)
     assert others_of_batch(np.array([7, 7]), np.array([0, 1]), rng).tolist() == [7, 7]  # nothing else to put in
+
+
+def test_what_a_step_draws_is_what_it_always_was(batches):
+    """Runs that were stopped go on with these draws, by a later version too: they must never change."""
+    drawn = ("augmentation.shift_seconds=0.5", "augmentation.gain=0.2", "augmentation.noise_mv=0.05",
+             "augmentation.shuffle_sentences=true", "negatives.strategy=in_batch")  # fmt: skip
+    batch = batches(*drawn, rank=1, world=2).batch(3)
+    places = 1 << np.arange(12)
+    assert [view.noise_seed for view in (batch.shown, batch.second)] == [2400836231072756803, 2176733740797574937]
+    assert (batch.shown.leads_kept.numpy() @ places).tolist() == [2042, 2382, 3963, 3903, 2429, 4017, 3831, 2790]
+    assert (batch.second.leads_kept.numpy() @ places).tolist() == [3282, 2687, 2261, 4005, 3835, 940, 4075, 3070]
+    assert batch.shown.gain[:3].tolist() == pytest.approx([0.8200, 0.8706, 0.9341], abs=1e-4)
+    assert batch.second.noise[:3].tolist() == pytest.approx([0.00322, 0.01354, 0.04418], abs=1e-5)
+    assert batch.kept[0].tolist() == [2, 5, 9, 14, 22, 29, 30, 33, 37, 41, 45, 50, 59, 60, 61]
+    assert batch.records[:3] == ("simulated-5-2", "simulated-5-39", "simulated-5-40")
+    assert batch.own_group.tolist() == [2, 30, 31, 7, 9, 5, 35, 18]
+    assert batch.text_group.tolist() == [2, 2, 31, 9, 9, 31, 31, 18]
+    assert (batch.words[0] >= 0).nonzero().flatten().tolist() == [4, 7, 14, 18, 21, 22]
