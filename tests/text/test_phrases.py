@@ -53,3 +53,16 @@ def test_held_agrees_with_the_reports_one_by_one():
 def test_the_most_frequent_are_kept_when_there_are_too_many():
     mined = mine_phrases(REPORTS, np.array([0, 0, 1, 1, 2]), least=1, share=1.0, most=1)
     assert mined.texts == ("sinus rhythm",)
+
+
+def test_a_phrase_of_one_patient_alone_is_none():
+    reports = ["sinus rhythm. seen by quarkenbruecken", "sinus rhythm. av block", "av block. seen by quarkenbruecken"]
+    group, patients = np.array([0, 0, 1, 2]), np.array([7, 7, 3, 7])
+    every = mine_phrases(reports, group, least=2, share=1.0)
+    own = mine_phrases(reports, group, patients, least=2, share=1.0)
+    assert "seen by quarkenbruecken" in every.texts
+    assert set(own.texts) == {"sinus rhythm", "av block"}
+    assert own.in_reports(np.arange(3)).tolist() == [[text in report for report in reports] for text in own.texts]
+    assert set(mine_phrases(reports, group, np.arange(4), least=2, share=1.0).texts) == set(every.texts)
+    assert len(mine_phrases(reports, group, np.zeros(4, np.int64), least=2, share=1.0)) == 0
+    assert len(mine_phrases(reports, group, patients, least=9, share=1.0)) == 0

@@ -60,10 +60,12 @@ def phrase_book(corpus: Corpus, settings: PhraseSettings) -> PhraseBook:
     from scipy.sparse import vstack
 
     found, home = [], []
+    patients = np.unique(np.array(corpus.patients), return_inverse=True)[1] if corpus.patients else None
     for store in np.unique(corpus.store):
         mined = mine_phrases(
             corpus.distinct,
             corpus.group[corpus.store == store],
+            None if patients is None else patients[corpus.store == store],
             longest=settings.longest,
             least=settings.least,
             share=settings.share,

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cmelt import __version__
-from cmelt.errors import CMeltError, StoreError
+from cmelt.errors import CMeltError, StoreError, unforeseen
 from cmelt.store.layout import DRAFT, write_synced
 from cmelt.store.shard import Finished, finish_shard
 from cmelt.store.workers import IN_FLIGHT, Stamped, Task
@@ -129,7 +129,12 @@ def finish_on_worker(task: Task, probe: Probe, finish: Callable[[Any], Finished]
     fault = fault_of_sight(probe)
     if fault:
         raise StoreError("a worker", fault, _SHARE)
-    return finish(task)
+    try:
+        return finish(task)
+    except (CMeltError, OSError, ImportError, MemoryError):
+        raise
+    except Exception as error:  # Dask writes it into the worker's log as it stands, and what it says may quote a report
+        raise StoreError("a worker", unforeseen(error), "report it; finished shards are kept") from None
 
 
 def fault_of_sight(probe: Probe) -> str:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from cmelt.config import from_mapping, to_mapping
-from cmelt.errors import CMeltError, TrainingError
+from cmelt.errors import TRACEBACK, CMeltError, TrainingError, unforeseen
 from cmelt.study.cells import Cell, Item
 from cmelt.study.folders import CELL, LOG, is_made, item_folder, missing_items
 
@@ -87,6 +87,11 @@ def main(stdin: IO[str] = sys.stdin, stdout: IO[str] = sys.stdout) -> int:
         return 1
     except KeyboardInterrupt:
         return INTERRUPTED
+    except Exception as error:  # whatever its message quotes must not stay in the cell's log
+        if os.environ.get(TRACEBACK):
+            raise
+        sys.stderr.write(unforeseen(error) + "\n")
+        return 1
 
 
 def work(job: Job, emit: Emit) -> int:

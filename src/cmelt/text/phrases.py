@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from cmelt.text.augment import statements
 
 if TYPE_CHECKING:
-    from scipy.sparse import csr_matrix
+    from scipy.sparse import csc_matrix, csr_matrix
 
 _WORD = re.compile(r"[^\s.,;:()\[\]\"]+")
 
@@ -87,13 +87,22 @@ def phrases_of(report: str, longest: int = 4) -> list[str]:
 
 
 def mine_phrases(
-    reports: Sequence[str], group: NDArray[np.int64], *, longest: int = 4, least: int = 8, share: float = 0.9, most: int = 8192
+    reports: Sequence[str],
+    group: NDArray[np.int64],
+    patients: NDArray[np.int64] | None = None,
+    *,
+    longest: int = 4,
+    least: int = 8,
+    share: float = 0.9,
+    most: int = 8192,
 ) -> Phrases:
     """The phrases that recur in a corpus.
 
     Args:
         reports: the R distinct cleaned reports.
         group: [n] the report of each of n records: a phrase is counted by records, as repeats are evidence too.
+        patients: [n] number of each record's patient: a phrase that one patient's reports alone hold is left out, since it may
+            name the patient, and tells nothing of others.
         longest: words of a phrase, at most.
         least, share: a phrase is kept where at least `least` records and at most `share` of them hold it: of fewer
             nothing is learned, of more nothing is told apart.
@@ -110,9 +119,21 @@ def mine_phrases(
     records = np.asarray(held.T @ counts)
     frequent = np.flatnonzero((records >= least) & (records <= share * len(group)))
     columns = held.tocsc()[:, frequent]
+    if patients is not None:
+        several = _of_several(columns, group, patients)
+        frequent, columns = frequent[several], columns[:, several]
     chosen: dict[bytes, int] = {}
     for column in np.argsort([-len(text) for text in texts[frequent]], kind="stable"):
         rows = columns.indices[columns.indptr[column] : columns.indptr[column + 1]]
         chosen.setdefault(np.sort(rows).tobytes(), int(column))
     kept = sorted(chosen.values(), key=lambda column: (-records[frequent[column]], texts[frequent[column]]))[:most]
     return Phrases(tuple(texts[frequent[kept]]), columns[:, kept].T.tocsr())
+
+
+def _of_several(held: csc_matrix, group: NDArray[np.int64], patients: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """[P] whether more than one patient has a phrase: held [R, P], no column empty; group, patients [n]."""
+    first, last = np.full(held.shape[0], patients.max(initial=0) + 1), np.full(held.shape[0], -1)
+    np.minimum.at(first, group, patients)
+    np.maximum.at(last, group, patients)
+    begins = held.indptr[:-1]
+    return np.asarray(np.minimum.reduceat(first[held.indices], begins) < np.maximum.reduceat(last[held.indices], begins))

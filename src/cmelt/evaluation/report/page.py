@@ -24,6 +24,11 @@ from cmelt.evaluation.report.tables import (
 from cmelt.evaluation.results import Comparison, Example, Results
 from cmelt.pages import document
 
+_KEEP = (
+    "<p>These are ECGs of the archive with their reports: keep this page where the archive is kept, or write it anew with "
+    "<code>--no-examples</code>.</p>"
+)
+
 
 def page(results: Sequence[Results], further: Further, loss_log: Path | None, store: EvaluationStore | None) -> str:
     """The whole page. Without a log there are no loss curves, without a store no example ECGs."""
@@ -71,7 +76,9 @@ def _task(result: Results, store: EvaluationStore | None) -> str:
         )
     parts.append(_subgroups(result))
     if store is not None and result.examples:
-        parts.append(f"<h3>Examples</h3>{''.join(_example(example, result.records, store) for example in result.examples)}")
+        parts.append(
+            f"<h3>Examples</h3>{_KEEP}{''.join(_example(example, result.records, store) for example in result.examples)}"
+        )
     parts.append(_prompts(result))
     return f"<section>{''.join(parts)}</section>"
 
