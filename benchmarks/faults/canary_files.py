@@ -264,17 +264,25 @@ def _element(whole: Any, keyword: str, words: str) -> None:
     whole[keyword] = DataElement(Tag(keyword), "LO", words)
 
 
+def _no_waveform(whole: Any, sop_class: str) -> None:
+    whole.SOPClassUID = sop_class
+    del whole.WaveformSequence
+
+
+def _label_alone(channel: Any, label: str) -> None:
+    del channel.ChannelSourceSequence
+    channel.ChannelLabel = label
+
+
 #: Ways to spoil a DICOM data set.
 SPOILED_DICOM: tuple[Callable[[Any, Person], None], ...] = (
-    lambda whole, who: setattr(whole, "SOPClassUID", who.name.split(",")[0]) or delattr(whole, "WaveformSequence"),  # type: ignore[func-returns-value]
+    lambda whole, who: _no_waveform(whole, who.name.split(",")[0]),
     lambda whole, who: _element(whole.WaveformSequence[0], "WaveformSampleInterpretation", who.name),
     lambda whole, who: _element(whole.WaveformSequence[0], "SamplingFrequency", who.name),
     lambda whole, who: _channels(whole, lambda one: setattr(one.ChannelSensitivityUnitsSequence[0], "CodeValue", who.name[:12])),
     lambda whole, who: _channels(whole, lambda one: _element(one, "ChannelSensitivity", who.name)),
     lambda whole, who: _channels(whole, lambda one: setattr(one.ChannelSourceSequence[0], "CodeMeaning", who.name)),
-    lambda whole, who: _channels(
-        whole, lambda one: delattr(one, "ChannelSourceSequence") or setattr(one, "ChannelLabel", who.name)
-    ),  # type: ignore[func-returns-value]
+    lambda whole, who: _channels(whole, lambda one: _label_alone(one, who.name)),
     lambda whole, who: _element(whole, "PatientBirthDate", f"{who.born:%Y%m%d}{who.name}"),
     lambda whole, who: _element(whole, "PatientAge", who.name),
     lambda whole, who: _element(whole, "StudyDate", f"{who.name} {who.born:%Y%m%d}"),

@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from canary_archive import Archive
 from canary_commands import Search
-from canary_words import FILE, REPORT, Person
+from canary_words import FILE, NAME, PATIENT, REPORT, Person
 
 from ecg_files import heart
 from http_calls import Answer, Service, form
@@ -43,8 +43,8 @@ def _signal(**more: Any) -> dict[str, Any]:
     return {"signal": heart(3)[:2].round(3).tolist(), "leads": ["I", "II"], "rate": 100, "unit": "mV", **more}
 
 
-def _json(path: str, said: Any, may: frozenset[str] = ANSWER, **headers: str) -> Ask:
-    return Ask("POST", path, json.dumps(said).encode(), {"Content-Type": JSON, **headers}, may)
+def _json(path: str, said: Any, headers: Mapping[str, str] | None = None, may: frozenset[str] = ANSWER) -> Ask:
+    return Ask("POST", path, json.dumps(said).encode(), {"Content-Type": JSON, **(headers or {})}, may)
 
 
 def _form(path: str, files: Sequence[tuple[str, bytes]], may: frozenset[str] = ANSWER, **fields: str | Sequence[str]) -> Ask:
@@ -76,15 +76,11 @@ def _good(archive: Archive) -> Iterator[Ask]:
         yield _form("/v1/classify", _files(path), prompts=who.report)
         yield _form("/v1/embed", _files(path))
         yield _form("/v1/ecg", _files(path))
-        yield _json(
-            "/v1/classify",
-            _signal(prompts=[who.report, who.name, who.patient]),
-            frozenset({REPORT, "name", "patient number"}),
-            **_worn(who),
-        )
+        asked = _signal(prompts=[who.report, who.name, who.patient])
+        yield _json("/v1/classify", asked, _worn(who), frozenset({REPORT, NAME, PATIENT}))
         yield _form("/v1/search", _files(path), FOUND, k="3")
         yield _form("/v1/search", (), FOUND, text=who.report)
-        yield _json("/v1/embed", _signal(), **_worn(who))
+        yield _json("/v1/embed", _signal(), _worn(who))
         yield _form("/v1/explain", _files(path), prompts="vorhofflimmern", method="occlusion")
         for address in ("/", "/healthz", "/readyz", "/metrics", "/openapi.json", "/v1/tasks", "/v1/examples", "/app.js"):
             yield Ask("GET", address, None, _worn(who))

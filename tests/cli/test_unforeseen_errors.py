@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from io import StringIO
+
 import pytest
 
 from cmelt.errors import TRACEBACK, StoreError, unforeseen
+from cmelt.study import worker
 from running import cmelt
 
 SECRET = "Quarkenbruecken, Jane"
@@ -55,3 +58,13 @@ def test_an_error_of_ours_is_still_one_line(monkeypatch):
     monkeypatch.setattr("cmelt.sources.known_sources", refuse)
     monkeypatch.setattr("cmelt.sources.source_class", refuse)
     assert cmelt("sources").stderr == "cmelt: x: is no store (make one)\n"
+
+
+def test_a_study_s_worker_keeps_no_message_in_its_log_either(monkeypatch, capsys):
+    monkeypatch.delenv(TRACEBACK, raising=False)
+    monkeypatch.setattr(worker, "from_mapping", lambda *_: None)
+    monkeypatch.setattr(worker, "work", fails)
+    said = StringIO()
+    assert worker.main(StringIO("{}"), said) == 1
+    told = capsys.readouterr().err
+    assert "RuntimeError" in told and "Quark" not in told + said.getvalue()
