@@ -3,10 +3,13 @@
 # make lint      ruff and mypy              make docs      the documentation site: build/docs/index.html
 # make bench     speed and memory: benchmarks/RESULTS.md (ONLY="quality growth": these; RELEASE=FOLDER: beside the authors' release)
 # make notebooks   run notebooks/ anew and keep what they show
+# make lock      locks/ anew, of constraints.txt       make licences   docs/licences.md anew
+# make audit     the locked versions against the database of known weaknesses (needs the network)
 # make train-small   the bundled model from the data in $CMELT_DATA_DIR (default: ../shared/data), card included: hours on two cores
 #
 # Needs Python 3.11 or newer and make. PYTHON=… chooses another interpreter; TORCH_INDEX=… an index that has torch for your
-# device (the default index's build for Linux brings CUDA along: gigabytes that a CPU has no use for).
+# device (the default index's build for Linux brings CUDA along: gigabytes that a CPU has no use for). Everything but torch is
+# installed by locks/, so that a file with another SHA-256 is refused.
 
 SHELL := /bin/bash
 VENV := .venv
@@ -22,17 +25,20 @@ TRAINED ?= trained
 PYTHON ?= $(shell for python in python3.11 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: install demo test test-all lint docs notebooks bench train-small clean
+.PHONY: install demo test test-all lint docs notebooks bench lock licences audit train-small clean
 .DEFAULT_GOAL := test
 
 install: $(INSTALLED)
 
-$(INSTALLED): pyproject.toml constraints.txt
+# The locks first: torch then finds what it needs, but for its own build's CUDA.
+$(INSTALLED): pyproject.toml constraints.txt locks/package.txt locks/develop.txt
 	@if [ -z "$(PYTHON)" ]; then echo "make: neither python3.11 nor python3 is Python 3.11 or newer; install one, or say where: make PYTHON=…" >&2; exit 1; fi
 	@$(PYTHON) -c 'import sys; sys.exit("make: $(PYTHON) is older than Python 3.11" if sys.version_info < (3, 11) else 0)'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r locks/package.txt -r locks/develop.txt
 	$(BIN)/python -m pip install --quiet -c constraints.txt $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch==2.13.0
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev]"
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	$(BIN)/python -m pip check
 	@touch $@
 
 demo: $(INSTALLED)
@@ -60,6 +66,19 @@ notebooks: $(INSTALLED)
 
 bench: $(INSTALLED)
 	$(BIN)/python benchmarks/run_all.py $(if $(RELEASE),--release $(RELEASE)) $(if $(ONLY),--only $(ONLY))
+
+# What is installed: by which versions and files, under which licences, with which known weaknesses.
+lock: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet -c constraints.txt uv
+	$(BIN)/python scripts/lock.py
+
+licences: $(INSTALLED)
+	$(BIN)/python scripts/licences.py
+
+AUDIT := build/audit
+audit:
+	test -x $(AUDIT)/bin/pip-audit || { $(PYTHON) -m venv $(AUDIT) && $(AUDIT)/bin/python -m pip install --quiet -c constraints.txt pip-audit; }
+	$(AUDIT)/bin/pip-audit --strict --disable-pip --require-hashes -r locks/torch.txt -r locks/package.txt -r locks/develop.txt
 
 # The bundled model. Fold 9 is validation and fold 10 test: neither is trained on.
 SMALL := $(TRAINED)/small

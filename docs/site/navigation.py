@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 #: Headings of the side bar, and their pages from the repository's root; `*` takes what is there, by name.
 CONTENTS: dict[str, list[str]] = {
-    "Begin": ["README", "docs/model", "docs/python", "docs/plot", "docs/page", "docs/faq"],
+    "Begin": ["README", "docs/install", "docs/model", "docs/python", "docs/plot", "docs/page", "docs/faq"],
     "Notebooks": ["docs/notebooks", "notebooks/*"],
     "Data": ["docs/prepare", "docs/sources", "docs/quality", "docs/simulation"],
     "Train": ["docs/pretrain-where", "docs/pretrain", "docs/cluster", "docs/negatives", "docs/recipe", "docs/speed"],
@@ -15,7 +15,7 @@ CONTENTS: dict[str, list[str]] = {
     "The bundled model": ["docs/model-card", "src/cmelt/weights/small/README", "docs/data-card"],
     "Extend it": ["docs/extend/index", "docs/extend/*"],
     "Reference": ["docs/api", "docs/commands", "docs/settings", "benchmarks/RESULTS"],
-    "How it works": ["docs/method", "docs/map", "docs/reliability", "SECURITY", "docs/decisions/*", "CHANGELOG"],
+    "How it works": ["docs/method", "docs/map", "docs/reliability", "SECURITY", "docs/licences", "docs/decisions/*", "CHANGELOG"],
 }
 
 
