@@ -10,6 +10,7 @@ import pytest
 
 from cmelt.evaluation.tasks import Task, TaskClass
 from cmelt.records.record import LEADS
+from cmelt.store.patients import people_of
 
 SAMPLES = 50
 CLASSES = ("fast", "wide", "tall")
@@ -29,6 +30,9 @@ class PlantedStore:
 
     def rows(self, *splits):
         return np.flatnonzero(self.index["split"].isin(splits)).astype(np.int64)
+
+    def people(self, rows):
+        return people_of("planted", self.index["patient"].iloc[rows].tolist())
 
     def millivolts(self, rows):
         return self.signal[rows]

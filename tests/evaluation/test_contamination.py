@@ -11,6 +11,7 @@ from cmelt.evaluation.contamination import (
     copies_of,
     overlap_between,
     overlap_with_training,
+    rows_seen,
     rows_to_evaluate,
 )
 from cmelt.evaluation.evaluate import evaluate_tasks
@@ -18,6 +19,7 @@ from cmelt.evaluation.protocol import Protocol
 from cmelt.records.fingerprint import fingerprint
 from cmelt.records.record import LEADS, Record
 from cmelt.records.resample import resample
+from cmelt.store.patients import people_of
 from ecg_files import heart
 
 from .conftest import PlantedEmbedder, planted_store, planted_task
@@ -95,6 +97,19 @@ def test_what_the_model_was_trained_on_is_refused_in_any_store():
     check_unseen(store, store.rows("validation", "test"), training)
     with pytest.raises(StoreError, match="known from training"):
         check_unseen(store, store.rows("train"), training)
+
+
+def test_a_patient_of_the_model_s_training_is_refused_in_any_store_of_one_key_by_another_record_too():
+    store = planted_store()
+    test, other = store.rows("test")[:2], first(store, "validation")
+    seen = people_of("planted", [store.index["patient"][test[0]], "somebody else"])
+    theirs = store.index["patient"][test[0]] == store.index["patient"]
+    assert overlap_with_training(store, store.rows("validation", "test"), seen).rows.tolist() == np.flatnonzero(theirs).tolist()
+    with pytest.raises(StoreError, match=rf"{theirs.sum()} of the records .* \(0 identical signals, 1 shared patients\)"):
+        check_unseen(store, store.rows("test"), seen)
+    check_unseen(store, np.array([other]), seen)
+    check_unseen(store, store.rows("test"), people_of("another key", store.index["patient"].tolist()))
+    assert rows_seen(store, store.rows("test"), seen).tolist() == np.flatnonzero(theirs).tolist()
 
 
 def test_known_records_are_left_out_where_that_is_asked_for_and_the_results_say_so():

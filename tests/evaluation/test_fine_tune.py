@@ -145,7 +145,8 @@ def test_the_classifier_handed_on_is_the_one_that_was_measured(results):
     np.testing.assert_allclose(logits.numpy(), results.scores["12 leads, 1, model"][0], atol=1e-4)
     thresholds = results.line(12).comparison.model.decisions.classes["fast"].thresholds
     assert given.thresholds[0] == pytest.approx(sigmoid(np.array(thresholds[0])))
-    assert set(given.seen) == set(store.index["fingerprint"].iloc[store.rows("train")])
+    rows = store.rows("train")
+    assert set(given.seen) == {*store.index["fingerprint"].iloc[rows], *store.people(rows)}
 
 
 def test_the_pre_trained_model_stays_as_it_is(results):

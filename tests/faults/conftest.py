@@ -8,6 +8,13 @@ marked slow for more; a script under `benchmarks/` for all that docs/reliability
     striking.py             traps inside a process: at a line, a call, a byte
     training_campaigns.py   runs that are killed or told to stop
     checkpoint_damage.py    folders with a bit flipped or a file cut
+
+Of preparation and splits: `benchmarks/faults/preparation_faults.py` and `benchmarks/faults/corpora.py`.
+
+    random_corpora.py         archives drawn at random, and an obvious reference that stores of them are held against
+    corpora_campaigns.py      many of these, prepared, joined, evaluated
+    preparation_runs.py       `cmelt prepare` in processes of its own, with traps set
+    preparation_campaigns.py  preparations that are killed, find no room, meet another or lose their source
 """
 
 from __future__ import annotations

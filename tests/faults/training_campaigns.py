@@ -9,11 +9,11 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from striking import Trap
+from tally import Tally
 from training_runs import PATIENCE, Bench, Ended, differences, furthest, leftovers
 
 from cmelt.checkpoints.training_state import checkpoints
@@ -23,28 +23,6 @@ from cmelt.publishing import verify
 #: What a user's shell or a job's script sees after each signal.
 CODES = {signal.SIGTERM: 143, signal.SIGINT: 130, signal.SIGUSR1: 138}
 EPOCH, SAVES = 4, 3
-
-
-@dataclass
-class Tally:
-    """What came of a campaign: trials that went as promised, all trials, what went wrong, and figures by name."""
-
-    what: str
-    good: int = 0
-    total: int = 0
-    wrong: list[str] = field(default_factory=list)
-    figures: dict[str, list[float]] = field(default_factory=dict)
-
-    def add(self, trial: str, faults: Iterable[str]) -> None:
-        """One trial, and what was wrong with it."""
-        told = list(faults)
-        self.total += 1
-        self.good += not told
-        self.wrong += [f"{trial}: {', '.join(told)}"] if told else []
-
-    def note(self, name: str, value: float) -> None:
-        """One value more of a figure."""
-        self.figures.setdefault(name, []).append(value)
 
 
 def killed_anywhere(bench: Bench, count: int, rng: np.random.Generator, kills: int = 1, *, anew: bool = True) -> Tally:

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import os
 import signal
-import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -23,12 +18,12 @@ from cmelt.sources.ptb_xl import PtbXl
 from cmelt.store import ShardSettings, open_store, prepare_store
 from cmelt.store.cluster import Probe, _news, fault_here, finish_on_worker, run_on_dask
 from cmelt.store.shard import ShardTask
+from dask_cluster import SOURCE_PATH, cluster
 from ecg_files import write_ptb_xl
 
 pytest.importorskip("distributed")
 
 SETTINGS = ShardSettings(100.0, 10.0, "first", "key")
-SOURCE_PATH = str(Path(__file__).resolve().parents[2] / "src")
 RECORDS, SHARD = 240, 4
 
 
@@ -47,45 +42,6 @@ def alone(source, tmp_path_factory) -> dict[str, str]:
 
 def tree_of(store: Path) -> dict[str, str]:
     return {path.relative_to(store).as_posix(): sha256(path) for path in sorted(store.rglob("*")) if path.is_file()}
-
-
-class Cluster:
-    """A scheduler and its workers, each a process of its own."""
-
-    def __init__(self, folder: Path, workers: list[str]) -> None:
-        self._folder, self._file = folder, folder / "scheduler.json"
-        self.scheduler = self._start("scheduler", "--host", "127.0.0.1", "--port", "0", path=SOURCE_PATH)
-        self.workers = [self._start("worker", "--no-nanny", "--nthreads", "1", path=path) for path in workers]
-
-    @property
-    def address(self) -> str:
-        while not self._file.exists() or not self._file.read_text():
-            time.sleep(0.02)
-        return str(json.loads(self._file.read_text())["address"])
-
-    def _start(self, what: str, *options: str, path: str) -> subprocess.Popen:
-        command = [sys.executable, "-m", f"distributed.cli.dask_{what}", "--scheduler-file", str(self._file), "--no-dashboard"]
-        environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
-        if what == "worker":
-            options += ("--local-directory", str(self._folder))
-        log = (self._folder / f"{what}.log").open("ab")
-        return subprocess.Popen([*command, *options], env=environment, stdout=log, stderr=log, cwd=self._folder)
-
-    def end(self) -> None:
-        for process in (*self.workers, self.scheduler):
-            process.kill()
-            process.wait()
-
-
-@contextmanager
-def cluster(folder: Path, *workers: str) -> Iterator[Cluster]:
-    """Workers are given by the path that they import from."""
-    folder.mkdir()
-    there = Cluster(folder, list(workers))
-    try:
-        yield there
-    finally:
-        there.end()
 
 
 def when(receipts: Path, count: int, act) -> threading.Thread:

@@ -70,9 +70,10 @@ def test_a_run_leaves_what_it_promises_and_learns(undisturbed):
 
 def test_the_model_knows_what_it_was_trained_on(undisturbed, tiny_store):
     store = open_store(tiny_store)
-    seen = set(read_seen(undisturbed() / "model"))
-    assert seen == set(store.index["fingerprint"].iloc[corpus_of(store).rows])
-    assert not seen & set(store.index["fingerprint"].iloc[store.rows("validation", "test")])
+    seen, rows = set(read_seen(undisturbed() / "model")), corpus_of(store).rows
+    assert seen == {*store.index["fingerprint"].iloc[rows], *store.people(rows)}
+    others = store.rows("validation", "test")
+    assert not seen & {*store.index["fingerprint"].iloc[others], *store.people(others)}
 
 
 def test_the_same_seed_gives_the_same_run_and_another_another(undisturbed, tiny_store, tmp_path):

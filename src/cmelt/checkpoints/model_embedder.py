@@ -31,7 +31,7 @@ class ModelEmbedder(Generic[Model]):
 
     Attributes:
         identity: SHA-256 of the weights; ends in "-random" for the control with fresh weights.
-        seen: fingerprints of the records it was trained on.
+        seen: fingerprints and patients of the records it was trained on.
         aligned: whether an objective has put ECGs and texts into one space; False where similarities of the two mean nothing
             (a model of masked ECGs alone, for instance), and only what is made of the ECG embeddings does.
         negative_weight: how much of the similarity to negative prompts zero-shot scoring takes off.

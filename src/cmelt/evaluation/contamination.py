@@ -11,6 +11,7 @@ from cmelt.errors import StoreError
 from cmelt.evaluation.embedder import EvaluationStore, Rows
 from cmelt.records.resemblance import LEAST_RESEMBLANCE, resemblance
 from cmelt.store.copies import overlap
+from cmelt.store.patients import PERSON
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Overlap:
     Attributes:
         rows: theirs, ascending.
         signals: how many are copies of a training signal.
-        patients: patients of evaluated records who are in the store's training split.
+        patients: patients of evaluated records who are in the store's training split, or among those that the model has seen.
     """
 
     rows: Rows
@@ -34,7 +35,7 @@ class Overlap:
 
 
 def overlap_with_training(store: EvaluationStore, evaluated: Rows, seen: Sequence[str] = ()) -> Overlap:
-    """Rows of `evaluated` whose signal or patient is in the store's training split, or whose signal is among `seen`.
+    """Rows of `evaluated` whose signal or patient is in the store's training split, or among `seen`.
 
     Copies are found by fingerprints, whatever their rate and gain, and confirmed by their signals where both are in the store;
     those of a model trained elsewhere cannot be, and count. Records without a fingerprint or patient ("") count as unseen. The
@@ -42,13 +43,13 @@ def overlap_with_training(store: EvaluationStore, evaluated: Rows, seen: Sequenc
 
     Args:
         evaluated: rows of the store.
-        seen: fingerprints of the model's training records.
+        seen: fingerprints of the model's training records, and names of their patients.
     """
     training = store.rows("train")
     judged = np.setdiff1d(evaluated, training)
     copies, told_apart = _copies(store, training, store, judged)
-    copies |= set(rows_seen(store, evaluated, seen).tolist()) - told_apart
-    return _overlap(store, training, store, judged, copies)
+    copies |= set(_signals_seen(store, evaluated, seen).tolist()) - told_apart
+    return _overlap(store, training, store, judged, copies, _people_seen(store, evaluated, seen))
 
 
 def overlap_between(source: EvaluationStore, training: Rows, target: EvaluationStore, evaluated: Rows) -> Overlap:
@@ -61,8 +62,9 @@ def overlap_between(source: EvaluationStore, training: Rows, target: EvaluationS
 
 
 def rows_seen(store: EvaluationStore, evaluated: Rows, seen: Sequence[str]) -> Rows:
-    """Rows of `evaluated` with a fingerprint near one of `seen`, a model's training records; ascending, each once."""
-    return np.unique(evaluated[overlap(list(seen), _prints(store, evaluated))[:, 1]])
+    """Rows of `evaluated` with a fingerprint near one of `seen`, a model's training records, or of a patient that is named there;
+    ascending, each once."""
+    return np.union1d(_signals_seen(store, evaluated, seen), _people_seen(store, evaluated, seen))
 
 
 def check_unseen(store: EvaluationStore, evaluated: Rows, seen: Sequence[str] = ()) -> None:
@@ -110,11 +112,31 @@ def copies_of(source: EvaluationStore, known: Rows, target: EvaluationStore, jud
     return np.array(sorted(_copies(source, known, target, judged)[0]), dtype=np.int64)
 
 
-def _overlap(source: EvaluationStore, training: Rows, target: EvaluationStore, judged: Rows, copies: set[int]) -> Overlap:
-    """Copies, and the records of patients who are among the training rows."""
+def _signals_seen(store: EvaluationStore, evaluated: Rows, seen: Sequence[str]) -> Rows:
+    prints = [name for name in seen if not name.startswith(PERSON)]
+    return np.unique(evaluated[overlap(prints, _prints(store, evaluated))[:, 1]])
+
+
+def _people_seen(store: EvaluationStore, evaluated: Rows, seen: Sequence[str]) -> Rows:
+    people = {name for name in seen if name.startswith(PERSON)}
+    if not people:
+        return np.zeros(0, dtype=np.int64)
+    return evaluated[np.array([name in people for name in store.people(evaluated)], dtype=bool)]
+
+
+def _overlap(
+    source: EvaluationStore,
+    training: Rows,
+    target: EvaluationStore,
+    judged: Rows,
+    copies: set[int],
+    seen: Rows = np.zeros(0, dtype=np.int64),
+) -> Overlap:
+    """Copies, the records of patients who are among the training rows, and those of patients `seen`."""
     ours, theirs = (store.index["patient"].fillna("").to_numpy(dtype=object) for store in (source, target))
     known = set(ours[training]) - {""}
     shared = np.array([row for row in judged.tolist() if theirs[row] in known], dtype=np.int64)
+    shared = np.union1d(shared, seen)
     rows = np.union1d(np.array(sorted(copies), dtype=np.int64), shared)
     return Overlap(rows, len(copies), len(set(theirs[shared])))
 

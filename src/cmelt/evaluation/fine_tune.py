@@ -262,11 +262,12 @@ def _trained(
 
 
 def _handed_on(world: _World, line: LeadResult, network: EcgClassifier) -> FineTuned:
-    """The network of a line's first training, with its thresholds and the fingerprints of what it has seen."""
+    """The network of a line's first training, with its thresholds and the hashes of what it has seen."""
     decisions = line.comparison.model.decisions
     chosen = {} if decisions is None else {name: c.thresholds[0] for name, c in decisions.classes.items()}
     thresholds = [chosen.get(name, float("nan")) for name in world.bench.names]
-    trained_on = world.store.index["fingerprint"].iloc[world.training.rows].tolist()
+    rows = world.training.rows
+    trained_on = [*world.store.index["fingerprint"].iloc[rows], *world.store.people(rows)]
     return FineTuned(
         network=network.cpu(),
         leads=line.lead_names,

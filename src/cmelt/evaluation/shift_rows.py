@@ -39,7 +39,7 @@ class ShiftRows:
 def rows_of_shift(
     seen: tuple[str, ...], source: EvaluationStore, target: EvaluationStore, task: Task, protocol: Protocol, part: str
 ) -> ShiftRows:
-    """The records of a shift; `seen` are the fingerprints of the model's training records.
+    """The records of a shift; `seen` are fingerprints and patients of the model's training records.
 
     Raises StoreError as `evaluate_shift`.
     """

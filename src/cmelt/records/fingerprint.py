@@ -74,6 +74,16 @@ def fingerprint(record: Record) -> str:
     return words.astype(">u2").tobytes().hex()
 
 
+def exact_name(record: Record) -> str:
+    """What records have in common whose leads, rate and samples, to the microvolt, are the same: a hash, for any record."""
+    digest = hashlib.sha256(f"{record.rate:g} {record.signal.shape[1]}".encode())
+    for lead, row in sorted(zip(record.leads, record.signal, strict=True), key=lambda pair: pair[0]):
+        digest.update(lead.encode())
+        steps = np.nan_to_num(row.astype(np.float64) * 1000, nan=np.inf)  # NaN as nothing that is measured
+        digest.update((np.rint(steps) + 0.0).astype("<f8").tobytes())  # -0 as 0
+    return digest.hexdigest()
+
+
 def _signs(stretches: Signal, block: int, waveforms: NDArray[np.float64]) -> NDArray[np.uint16]:
     """A word [stretches, leads] for each of `stretches` [stretches, leads, blocks · block], in mV, which become whole steps,
     against its `waveforms` [stretches, leads, blocks, bits]; 0 where there is nothing to measure."""

@@ -24,7 +24,7 @@ from transformers.processing_utils import ProcessorMixin
 from transformers.utils import ModelOutput, cached_file
 
 from cmelt import __version__
-from cmelt.checkpoints.seen import SEEN
+from cmelt.checkpoints.seen import PEOPLE, SEEN
 from cmelt.checkpoints.shares import SHARES
 from cmelt.config.parsing import from_mapping, to_mapping
 from cmelt.config.settings import ModelSettings
@@ -38,7 +38,7 @@ from cmelt.serving.processor import CMeltProcessor
 
 _CARD = "README.md"
 #: Files beside the weights that go where these go.
-_KEPT = (SEEN, _CARD)
+_KEPT = (SEEN, PEOPLE, _CARD)
 #: What is said of a card's figures once the model is saved again: nobody knows whether its weights are the same.
 _CARD_NOTE = "\n\nSaved again with `save_pretrained`: all figures above are of the weights that this model was loaded with.\n"
 #: By this transformers' own card is known, which says nothing.

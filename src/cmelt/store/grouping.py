@@ -29,7 +29,7 @@ class Claims:
         patient: [n] hashes, `PATIENT`.
         split: [n] int8, places in `PROTECTED`, or `NO_SPLIT`; every row with a patient has one.
         split_given: [n] whether the source says so.
-        signal: n fingerprints; a name of its own for a row without.
+        signal: n fingerprints; for a row without, a name that equal signals have in common.
     """
 
     patient: NDArray[np.bytes_]
@@ -83,7 +83,9 @@ def settle_groups(claims: Claims, groups: NDArray[np.int64], source: str, patien
     A record without a patient joins the patient whose signal it shares; else its signal is its group, so that copies
     stay together. Where two patients of different splits share a signal, nobody is moved: the copy in the less
     protected split (test before validation before train) is held back: in no split, so that neither training nor a test
-    has it. Splits that the source fixes are kept as they are, copies included, with a warning.
+    has it. Splits that the source fixes are kept as they are, copies included, with a warning where they tear a patient or a
+    signal apart; where it fixes those of some records only, a patient's others go with them, and a copy that would be in
+    another split than a fixed one is held back.
 
     Args:
         groups: [n] rows with one number share a signal.
@@ -91,22 +93,39 @@ def settle_groups(claims: Claims, groups: NDArray[np.int64], source: str, patien
     if not len(claims):
         return Settled(claims.patient, claims.split, ())
     _, group = np.unique(groups, return_inverse=True)
-    patient, split = claims.patient.copy(), claims.split.copy()
-    known = claims.patient != b""
-    order = np.lexsort((claims.patient, claims.split, ~known, group))
+    known, given = claims.patient != b"", claims.split_given
+    patient, split = claims.patient.copy(), _with_their_patient(claims.patient, claims.split, given)
+    order = np.lexsort((claims.patient, split, ~given, ~known, group))
     hosts = order[np.flatnonzero(np.diff(group[order], prepend=-1))]  # of each group; a row without a patient where all are
     host = hosts[group]
     joins = ~known & known[host]
     patient[joins] = claims.patient[host[joins]]
     without = joins & (split == NO_SPLIT)
-    split[without] = claims.split[host[without]]
+    split[without] = split[host[without]]
     _name_by_signal(np.flatnonzero(~known & ~known[host]), group, claims, patient, split, source, patient_key)
-    best = np.full(hosts.size, len(PROTECTED), dtype=np.int8)
-    np.minimum.at(best, group, split)
-    beyond = split > best[group]
-    held_back = beyond & ~claims.split_given
-    warnings = _warnings(int((beyond & claims.split_given).sum()), int(held_back.sum()), patient, split)
+    # Those who joined may have brought a fixed split with them, which counts where their patient has none of its own.
+    own = np.isin(patient, claims.patient[known & given])
+    split = np.where(own, split, _with_their_patient(patient, split, given))
+    fixed, best = _best(group, split, given), _best(group, split)
+    beyond = np.where(given, split > fixed[group], split != np.where(fixed < len(PROTECTED), fixed, best)[group])
+    held_back = beyond & ~given
+    warnings = _warnings(int((beyond & given).sum()), int(held_back.sum()), patient, split)
     return Settled(patient, np.where(held_back, np.int8(NO_SPLIT), split), warnings)
+
+
+def _with_their_patient(patient: NDArray[np.bytes_], split: NDArray[np.int8], given: NDArray[np.bool_]) -> NDArray[np.int8]:
+    """The splits [n]; rows without a given one take the most protected that the source gives another row of their patient."""
+    _, person = np.unique(patient, return_inverse=True)
+    fixed = _best(person, split, given & (patient != b""))[person]
+    return np.where(~given & (fixed < len(PROTECTED)), fixed, split)
+
+
+def _best(group: NDArray[np.int64], split: NDArray[np.int8], rows: NDArray[np.bool_] | None = None) -> NDArray[np.int8]:
+    """The most protected split of each group 0 …, of these rows alone; `len(PROTECTED)` where there is none."""
+    chosen = np.flatnonzero(np.ones(group.size, dtype=bool) if rows is None else rows)
+    best = np.full(int(group.max(initial=-1)) + 1, len(PROTECTED), dtype=np.int8)
+    np.minimum.at(best, group[chosen], split[chosen])
+    return best
 
 
 def _name_by_signal(
@@ -134,7 +153,7 @@ def _warnings(across_given: int, held_back: int, patient: NDArray[np.bytes_], sp
     warnings = []
     if held_back:
         warnings.append(
-            f"{held_back} records have the same signal as another patient's in a more protected split: they are in no split "
+            f"{held_back} records have the same signal as another patient's in another split: they are in no split "
             f"(flag {HELD_BACK}); correct the patients"
         )
     if across_given:

@@ -49,7 +49,7 @@ class ShardRows:
 
 def gather_rows(folder: Path, shards: int) -> ShardRows:
     """Read what `ShardRows` holds from the receipts of all `shards`."""
-    columns = ("record", "patient", "split", "split_given", "fingerprint", "seconds", "samples", *MEASUREMENTS)
+    columns = ("patient", "split", "split_given", "fingerprint", "exact_name", "seconds", "samples", *MEASUREMENTS)
     patients, splits, given, shard, seconds, samples = ([] for _ in range(6))
     signal: list[str] = []
     measured: set[str] = set()
@@ -62,8 +62,8 @@ def gather_rows(folder: Path, shards: int) -> ShardRows:
         shard.append(np.full(table.num_rows, number))
         seconds.append(table["seconds"].to_numpy())
         samples.append(table["samples"].to_numpy())
-        names = zip(table["fingerprint"].to_pylist(), table["record"].to_pylist(), strict=True)
-        signal += [fingerprint or f"record {record}" for fingerprint, record in names]
+        names = zip(table["fingerprint"].to_pylist(), table["exact_name"].to_pylist(), strict=True)
+        signal += [fingerprint or f"exactly {name}" for fingerprint, name in names]
         measured |= {name for name in MEASUREMENTS if table[name].null_count < table.num_rows}
     claims = Claims(_joined(patients, PATIENT), _joined(splits, np.int8), _joined(given, np.bool_), signal)
     place = [np.arange(part.size) for part in shard]

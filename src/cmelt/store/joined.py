@@ -94,6 +94,16 @@ class JoinedStore:
         """The rows of these splits, in order; of all splits where none is named."""
         return rows_of(self.index, splits)
 
+    def people(self, rows: ArrayLike) -> list[str]:
+        """As `Store.people`."""
+        wanted = checked_rows(rows, len(self), self.path)
+        found = [""] * wanted.size
+        for number, store in enumerate(self.parts):
+            positions = np.flatnonzero(self.part[wanted] == number)
+            for position, name in zip(positions.tolist(), store.people(self.part_row[wanted[positions]]), strict=True):
+                found[position] = name
+        return found
+
     def signals(self, rows: ArrayLike, out: NDArray[np.int16] | None = None) -> NDArray[np.int16]:
         """As `Store.signals`."""
         return self.stretches(rows, 0, self.samples, out)

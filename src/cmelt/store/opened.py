@@ -16,6 +16,7 @@ from cmelt.publishing import MANIFEST, sha256
 from cmelt.sources.source import SPLITS
 from cmelt.store.index import read_index
 from cmelt.store.layout import FORMAT, INDEX, QUARANTINE, VERSION, manifest_sha256, shard_file
+from cmelt.store.patients import people_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -106,6 +107,11 @@ class Store:
     def rows(self, *splits: str) -> NDArray[np.int64]:
         """The rows of these splits, in order; of all splits where none is named."""
         return rows_of(self.index, splits)
+
+    def people(self, rows: ArrayLike) -> list[str]:
+        """The patients of `rows` [n], by names that they have in every store of one patient key and source; "" where unknown."""
+        patients = self.index["patient"].iloc[checked_rows(rows, len(self), self.path)]
+        return people_of(str(self.manifest["patient_key_check"]), patients.tolist())
 
     def signals(self, rows: ArrayLike, out: NDArray[np.int16] | None = None) -> NDArray[np.int16]:
         """The signals of `rows` [n] as int16 steps, [n, 12, samples]; into `out`, where one is given, which costs no memory."""

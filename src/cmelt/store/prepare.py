@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ from cmelt.sources.source import Listing, Source
 from cmelt.store.layout import FORMAT, MICROVOLTS_PER_STEP, VERSION, manifest_sha256, write_synced
 from cmelt.store.patients import patient_hash
 from cmelt.store.shard import Finished, ShardSettings, ShardTask
-from cmelt.store.staging import Progress, only_one, see_finished
+from cmelt.store.staging import Progress, only_one, remove_published, say_sealed, see_finished
 from cmelt.store.tables import Tables, write_tables
+from cmelt.store.unchanged import check_unchanged
 from cmelt.store.workers import run_shards
 
 #: A worker holds the shard it makes: with this its memory stays below 1 GiB.
@@ -61,7 +63,8 @@ def prepare_store(
     """Write a store of everything in `source` at `out`.
 
     Work goes on in a hidden folder beside `out`; killed and started again it keeps the finished shards. The result is
-    the same, byte for byte, whatever `workers` and `dask` are and however often it was interrupted.
+    the same, byte for byte, whatever `workers` and `dask` are and however often it was interrupted: the source as it was at
+    one moment.
 
     Args:
         workers: processes, of this machine.
@@ -70,27 +73,31 @@ def prepare_store(
 
     Raises:
         SourceError: the source is not laid out as it should be.
-        StoreError: `out` exists, cannot be written, is being prepared by another process; no record can be used; a worker
-            died, or does not see the files.
+        StoreError: `out` exists, cannot be written, is being prepared by another process; the source's files or its list
+            changed meanwhile; no record can be used; a worker died, or does not see the files.
     """
     target = Path(out).absolute()
+    staging = target.with_name(f".{target.name}.preparing")
+    remove_published(staging, target)
     _check_target(target, force)
     _check_settings(settings, workers, shard_records)
     listing = source.entries()
-    staging = target.with_name(f".{target.name}.preparing")
     shards = -(-len(listing.entries) // shard_records)
     with only_one(staging):
-        tasks = _tasks(listing, shard_records, settings, source, staging)
-        kept = see_finished(_run(tasks, min(workers, max(shards, 1)), dask), len(listing.entries), staging, progress)
+        _check_target(target, force)  # another preparation may have ended meanwhile
+        tasks = partial(_tasks, listing, shard_records, settings, source, staging)
+        kept = see_finished(_run(tasks(), min(workers, max(shards, 1)), dask), len(listing.entries), staging, progress)
+        since = check_unchanged(source, listing, tasks())
         tables = write_tables(staging, shards, source.name, settings)
         if not tables.records:
             reasons = "; ".join(f"{count} × {reason}" for reason, count in tables.reasons.most_common(3))
             raise StoreError(target, f"none of {len(listing.entries)} records can be used: {reasons}", "correct the source")
         warnings = (*listing.warnings, *tables.warnings)
         sha256 = _write_manifest(staging / "store", tables, source, listing, settings)
-        rename(staging / "store", target, replace=True)
+        say_sealed(staging, sha256)
+        _put_in_place(staging / "store", target)
     counts = (tables.records, tables.quarantined, listing.missing_files)
-    return Prepared(str(out), sha256, *counts, dict(tables.reasons.most_common()), shards, kept, warnings)
+    return Prepared(str(out), sha256, *counts, dict(tables.reasons.most_common()), shards, kept, (*warnings, *since))
 
 
 def _tasks(listing: Listing, shard_records: int, settings: ShardSettings, source: Source, staging: Path) -> Iterator[ShardTask]:
@@ -127,6 +134,16 @@ def _check_settings(settings: ShardSettings, workers: int, shard_records: int) -
     if shard_records > max(fits, 1):
         fault = f"{shard_records} records make shards of more than {LARGEST_SHARD // 2**20} MiB, which every worker holds"
         raise StoreError("--shard-records", fault, f"give at most {max(fits, 1)}")
+
+
+def _put_in_place(folder: Path, target: Path) -> None:
+    try:
+        rename(folder, target, replace=True)
+    except OSError as error:
+        fault = f"the store cannot be put there: {error.strerror}"
+        raise StoreError(
+            target, fault, "make room, or mend the permissions, and run it again: finished shards are kept"
+        ) from error
 
 
 def _write_manifest(folder: Path, tables: Tables, source: Source, listing: Listing, settings: ShardSettings) -> str:

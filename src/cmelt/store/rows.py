@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from cmelt.records.fingerprint import fingerprint
+from cmelt.records.fingerprint import exact_name, fingerprint
 from cmelt.records.record import MEASUREMENTS, Record
 from cmelt.records.standard import StandardRecord
 from cmelt.sources.source import Entry
@@ -29,6 +29,7 @@ def row_of(
 ) -> dict[str, Any]:
     """One record's row, its place in the shards apart; no raw patient number gets in."""
     known = {name: value for name, value in record.measurements.items() if name in MEASUREMENTS}
+    signal = fingerprint(record)
     return {
         "record": entry.record,
         "patient": patient_hash(patient_key, source, record.patient) if record.patient else "",
@@ -40,7 +41,8 @@ def row_of(
         "split_given": entry.split is not None,
         "missing_leads": list(standard.missing),
         "flags": sorted(flags),
-        "fingerprint": fingerprint(record),
+        "fingerprint": signal,
+        "exact_name": "" if signal else exact_name(record),
         "source": source,
         "origin": record.origin,
         "seconds": round(record.seconds, 6),
@@ -50,11 +52,12 @@ def row_of(
 
 
 def row_schema() -> pa.Schema:
-    """The columns of a shard's rows: every measurement, and whether the source gave the split."""
+    """The columns of a shard's rows: every measurement, whether the source gave the split, and what names a signal that has no
+    fingerprint."""
     import pyarrow as pa
 
     names = (*_BEFORE_MEASUREMENTS, *MEASUREMENTS)
-    return pa.schema([*((name, _kind(name)) for name in names), ("split_given", pa.bool_())])
+    return pa.schema([*((name, _kind(name)) for name in names), ("split_given", pa.bool_()), ("exact_name", pa.string())])
 
 
 def index_schema(measurements: Sequence[str]) -> pa.Schema:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 
 import numpy as np
@@ -12,7 +13,7 @@ from cmelt.records.resemblance import LEAST_RESEMBLANCE, resemblance
 
 Steps = NDArray[np.int16]
 
-#: In a group of near fingerprints with more different signals than this, the others count as no copies.
+#: In a group of near fingerprints with more different signals than this, the others count as copies of their equals alone.
 _MOST_SIGNALS = 16
 
 
@@ -51,15 +52,25 @@ def confirm_groups(
             continue
         lead = int(members[0])
         known = [(signal_of(lead), int(begin[lead]), int(groups[lead]))]
+        equal = {_digest(*known[0][:2]): int(groups[lead])}  # these are copies, however many different signals there are
         for member in members[1:].tolist():
             signal, start = signal_of(member), int(begin[member])
-            number = next((number for there, at, number in known if same_signal(there, signal, rate, start - at)), None)
+            number = equal.get(_digest(signal, start))
+            if number is None:
+                number = next((number for there, at, number in known if same_signal(there, signal, rate, start - at)), None)
             if number is None:
                 number, fresh = fresh, fresh + 1
                 if len(known) < _MOST_SIGNALS:
                     known.append((signal, start, number))
+            equal.setdefault(_digest(signal, start), number)
             confirmed[member] = number
     return confirmed
+
+
+def _digest(signal: Steps, begin: int) -> bytes:
+    """Tells signals [leads, samples] that begin at sample `begin` from all others."""
+    head = f"{signal.shape} {begin} ".encode()
+    return hashlib.sha256(head + np.ascontiguousarray(signal).tobytes()).digest()
 
 
 def beginnings(seconds: NDArray[np.float64], rate: float, samples: int, crop: str) -> NDArray[np.int64]:

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import fcntl
+import glob
+import json
+import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from cmelt.errors import StoreError
-from cmelt.store.layout import DRAFT
+from cmelt.publishing import MANIFEST, STAGING, remove
+from cmelt.store.layout import DRAFT, write_synced
 from cmelt.store.shard import Finished, receipt_path
+
+#: Holds the identity of the store that was finished here, from the moment before it is put in place.
+_SEALED = "sealed"
 
 #: Called with (records done, records in all) after each shard.
 Progress = Callable[[int, int], None]
@@ -33,17 +41,70 @@ def see_finished(news: Iterator[Finished], total: int, staging: Path, progress: 
 
 @contextmanager
 def only_one(staging: Path) -> Iterator[None]:
-    """Hold the staging folder for this process alone, and remove it when the work is published."""
-    try:
-        staging.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(staging.parent, f"cannot be written: {error.strerror}", "choose another place") from error
-    with (staging / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise StoreError(staging, "another process is writing there", "wait for it, or end it") from error
+    """Hold the staging folder for this process alone, and remove it when the work is published.
+
+    Raises:
+        StoreError: another process holds it, or it cannot be written.
+    """
+    with _locked(staging):
         for draft in staging.rglob(f"*{DRAFT}"):
-            draft.unlink()
+            draft.unlink(missing_ok=True)  # the worker of a killed preparation may be removing it too
         yield
-        shutil.rmtree(staging)
+        _remove(staging)
+
+
+def say_sealed(staging: Path, sha256: str) -> None:
+    """Note that the store of this identity is whole and about to be put in place."""
+    write_synced(staging / _SEALED, sha256.encode())
+
+
+def remove_published(staging: Path, target: Path) -> None:
+    """Remove what a preparation left that was killed after its store was in place, if there is any and nobody is at work."""
+    for folder in staging.parent.glob(f"{STAGING}{glob.escape(staging.name)}-old-*"):
+        shutil.rmtree(folder, ignore_errors=True)
+    try:
+        sealed = (staging / _SEALED).read_text()
+        published = json.loads((target / MANIFEST).read_bytes())["sha256"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    if sealed == published:
+        with suppress(StoreError), _locked(staging):
+            _remove(staging)
+
+
+@contextmanager
+def _locked(staging: Path) -> Iterator[None]:
+    while True:
+        try:
+            staging.mkdir(parents=True, exist_ok=True)
+            lock = (staging / "lock").open("w")
+        except FileNotFoundError:  # another process, which has finished, removes it at this moment
+            continue
+        except OSError as error:
+            raise StoreError(
+                staging.parent, f"cannot be written: {error.strerror}", "make room, or choose another place"
+            ) from error
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise StoreError(staging, "another process is writing there", "wait for it, or end it") from error
+            if _is_that_file(lock, staging / "lock"):
+                yield
+                return
+
+
+def _is_that_file(opened: IO[str], path: Path) -> bool:
+    """Whether `path` is still the file that was opened: else the lock is on one that its owner has removed meanwhile."""
+    try:
+        return os.path.samestat(os.fstat(opened.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _remove(staging: Path) -> None:
+    """At one instant, so that whoever comes next finds all of it or nothing."""
+    try:
+        remove(staging)
+    except OSError as error:
+        raise StoreError(staging, f"cannot be removed: {error.strerror}", "the store is complete: remove it yourself") from error

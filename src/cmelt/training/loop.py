@@ -318,5 +318,5 @@ def _hand_on(run: Run, store: AnyStore, corpus: Corpus) -> None:
         "run": run_description(run.folder),
     }
     card = model_card(run.recipe, store, corpus, run.steps)
-    seen = store.index["fingerprint"].iloc[corpus.rows]
+    seen = [*store.index["fingerprint"].iloc[corpus.rows], *store.people(corpus.rows)]
     save_model(model, run.batches.tokenizer, run.folder / "model", details, card, seen)
