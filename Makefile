@@ -1,6 +1,7 @@
 # make demo      install, simulate ECGs, pre-train, evaluate: a report after a few minutes
 # make test      the quick suite            make test-all   the thorough one too
 # make lint      ruff and mypy              make docs      the documentation site: build/docs/index.html
+# make coverage  the quick suite once more, and which branches it takes      make mutants   faults put into the code: hours
 # make bench     speed and memory: benchmarks/RESULTS.md (ONLY="quality growth": these; RELEASE=FOLDER: beside the authors' release)
 # make notebooks   run notebooks/ anew and keep what they show
 # make lock      locks/ anew, of constraints.txt       make licences   docs/licences.md anew
@@ -25,7 +26,7 @@ TRAINED ?= trained
 PYTHON ?= $(shell for python in python3.11 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: install demo test test-all lint docs notebooks bench lock licences audit train-small clean
+.PHONY: install demo test test-all coverage mutants lint docs notebooks bench lock licences audit train-small clean
 .DEFAULT_GOAL := test
 
 install: $(INSTALLED)
@@ -49,6 +50,16 @@ test: $(INSTALLED)
 
 test-all: $(INSTALLED)
 	$(BIN)/python -m pytest -q $(TOGETHER)
+
+# What the tests see: branches of all of src/cmelt, those that the tests' own processes take among them; and faults put into a copy.
+coverage: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet -c constraints.txt pytest-cov
+	$(BIN)/python -m pytest -q $(TOGETHER) -m "not slow" --cov --cov-report=
+	$(BIN)/python -m coverage report
+
+mutants: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet -c constraints.txt mutmut
+	$(BIN)/python benchmarks/mutation.py --scratch build/mutants $(if $(ONLY),--only $(ONLY))
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
