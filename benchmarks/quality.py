@@ -8,7 +8,6 @@ half, other hospitals, or the simulator. Printed are the tables of docs/quality.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +25,7 @@ from quality_records import (
     arms_exchanged,
     challenge,
     challenge_2011,
+    clean_records,
     data_folder,
     halves,
     ptb_xl,
@@ -35,7 +35,6 @@ from record_changes import flags_of, shares_found
 
 Hits = Sequence[bool] | np.ndarray
 
-COMPLAINTS = ("baseline_drift", "static_noise", "burst_noise", "electrodes_problems")
 EXCHANGES = {"arms-reversed", "electrodes-exchanged:right-arm/leg"}
 #: These say what a record is like, not that it is at fault.
 REMARKS = ("mains", "derived", "cropped", "padded")
@@ -64,16 +63,8 @@ def share_figure(what: str, hits: Hits) -> Figure:
     return Figure(what, rate, "%", low=low, high=high, note=f"{int(np.sum(hits))} of {len(hits)}; spread: 95 % interval")
 
 
-def clean_numbers(data: Path) -> set[int]:
-    """PTB-XL's records whose table complains of no noise, drift or electrode."""
-    with (data / "ptb-xl/ptbxl_database.csv").open(encoding="utf-8") as table:
-        return {int(row["ecg_id"]) for row in csv.DictReader(table) if not any(row[name].strip() for name in COMPLAINTS)}
-
-
-def report_faults(data: Path, records: list[Record]) -> list[Figure]:
+def report_faults(chosen: Sequence[Record]) -> list[Figure]:
     """Each fault in every clean record, and all that is said of the same records as they are."""
-    clean = clean_numbers(data)
-    chosen = [record for record in records if int(record.identifier[:5]) in clean]
     print(f"\n## Faults put into {len(chosen)} clean records (PTB-XL folds 9–10, 100 Hz, no complaint in its table)\n")
     by_fault = {name: hits for name, (hits, _) in shares_found(chosen).items()}
     for name, hits in by_fault.items():
@@ -196,7 +187,7 @@ def measured(data: Path) -> list[Figure]:
         "CPSC 2018, 500 Hz": challenge(data, "cpsc2018*"),
         "simulated, drawn conditions, 250 Hz": [simulate(seed, rate=250) for seed in range(5000, 5500)],
     }
-    figures = report_faults(data, slow) + report_arms(sets)
+    figures = report_faults(clean_records(data, HELD_FOLDS)) + report_arms(sets)
     report_rates(sets)
     figures += report_noise(data)
     report_mains(fast)

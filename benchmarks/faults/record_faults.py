@@ -11,7 +11,6 @@ is. People's verdicts are those of the Challenge 2011, of the half that nothing 
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -24,30 +23,24 @@ from cmelt.records.record import Record
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 from measuring import Figure, options, tell, verdict
-from quality import clean_numbers, share, share_figure
+from quality import share, share_figure
 from quality_records import (
     FIT_FOLDS,
     HELD_FOLDS,
     NONE_HERE,
     challenge,
     challenge_2011,
+    clean_records,
     data_folder,
     halves,
-    ptb_xl,
 )
 from record_changes import FAULTS, alarms, shares_found
 
 
-def clean_records(data: Path, count: int) -> tuple[list[Record], int]:
+def so_many_clean(data: Path, count: int) -> tuple[list[Record], int]:
     """`count` clean records, those of the held folds first, and how many of these there are."""
-    clean = clean_numbers(data)
-
-    def of(folds: range) -> list[Record]:
-        records = [record for record in ptb_xl(data, 100, folds) if int(record.identifier[:5]) in clean]
-        return sorted(records, key=lambda record: hashlib.sha256(record.identifier.encode()).digest())
-
-    held = of(HELD_FOLDS)[:count]
-    more = of(FIT_FOLDS)[: count - len(held)] if len(held) < count else []
+    held = clean_records(data, HELD_FOLDS)[:count]
+    more = clean_records(data, FIT_FOLDS)[: count - len(held)] if len(held) < count else []
     return held + more, len(held)
 
 
@@ -117,7 +110,7 @@ def main() -> None:
     if data is None:
         tell([], chosen.json, [NONE_HERE])
         return
-    records, held = clean_records(data, chosen.records)
+    records, held = so_many_clean(data, chosen.records)
     tell(fault_figures(records, held) + elsewhere_figures(data) + verdict_figures(data), chosen.json)
 
 

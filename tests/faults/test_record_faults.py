@@ -12,7 +12,7 @@ from cmelt.simulation import simulate
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "benchmarks" / "faults"
 sys.path.append(str(SCRIPTS))
-from record_faults import clean_records, fault_figures, verdict_figures  # noqa: E402
+from record_faults import fault_figures, so_many_clean, verdict_figures  # noqa: E402
 
 from record_changes import FAULTS, alarms, flags_of, found, shares_found  # noqa: E402
 
@@ -45,7 +45,7 @@ def test_what_is_found_is_the_fault_and_not_just_any_flag(simulated):
 
 
 def test_clean_real_records_with_a_fault_are_found_and_without_one_left_in_peace(data_dir):
-    records, held = clean_records(data_dir, 40)
+    records, held = so_many_clean(data_dir, 40)
     assert held == 40
     shares = shares_found(records)
     assert {name for name in CERTAIN if not all(shares[name][0])} == set()
@@ -55,6 +55,6 @@ def test_clean_real_records_with_a_fault_are_found_and_without_one_left_in_peace
 
 @pytest.mark.slow
 def test_the_promised_shares_hold_on_500_clean_real_records(data_dir):
-    figures = [*fault_figures(*clean_records(data_dir, 500)), *verdict_figures(data_dir)]
+    figures = [*fault_figures(*so_many_clean(data_dir, 500)), *verdict_figures(data_dir)]
     assert [figure.what for figure in figures if figure.met is False] == []
     assert sum(figure.met is True for figure in figures) == len(FAULTS) + 3
