@@ -17,6 +17,8 @@ from cmelt.publishing import MANIFEST, STAGING, remove
 from cmelt.store.layout import DRAFT, write_synced
 from cmelt.store.shard import Finished, receipt_path
 
+#: Whoever works in the folder holds this file.
+_LOCK = "lock"
 #: Holds the identity of the store that was finished here, from the moment before it is put in place.
 _SEALED = "sealed"
 
@@ -47,9 +49,16 @@ def only_one(staging: Path) -> Iterator[None]:
         StoreError: another process holds it, or it cannot be written.
     """
     with _locked(staging):
+        _remove_asides(staging)
         for draft in staging.rglob(f"*{DRAFT}"):
             draft.unlink(missing_ok=True)  # the worker of a killed preparation may be removing it too
-        yield
+        try:
+            yield
+        except BaseException:
+            if [path.name for path in staging.iterdir()] == [_LOCK]:  # nothing was done that is worth keeping
+                with suppress(StoreError):
+                    _remove(staging)
+            raise
         _remove(staging)
 
 
@@ -60,8 +69,7 @@ def say_sealed(staging: Path, sha256: str) -> None:
 
 def remove_published(staging: Path, target: Path) -> None:
     """Remove what a preparation left that was killed after its store was in place, if there is any and nobody is at work."""
-    for folder in staging.parent.glob(f"{STAGING}{glob.escape(staging.name)}-old-*"):
-        shutil.rmtree(folder, ignore_errors=True)
+    _remove_asides(staging)
     try:
         sealed = (staging / _SEALED).read_text()
         published = json.loads((target / MANIFEST).read_bytes())["sha256"]
@@ -77,7 +85,7 @@ def _locked(staging: Path) -> Iterator[None]:
     while True:
         try:
             staging.mkdir(parents=True, exist_ok=True)
-            lock = (staging / "lock").open("w")
+            lock = (staging / _LOCK).open("w")
         except FileNotFoundError:  # another process, which has finished, removes it at this moment
             continue
         except OSError as error:
@@ -89,7 +97,7 @@ def _locked(staging: Path) -> Iterator[None]:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
                 raise StoreError(staging, "another process is writing there", "wait for it, or end it") from error
-            if _is_that_file(lock, staging / "lock"):
+            if _is_that_file(lock, staging / _LOCK):
                 yield
                 return
 
@@ -100,6 +108,12 @@ def _is_that_file(opened: IO[str], path: Path) -> bool:
         return os.path.samestat(os.fstat(opened.fileno()), path.stat())
     except FileNotFoundError:
         return False
+
+
+def _remove_asides(staging: Path) -> None:
+    """What is left of folders whose removal was cut off."""
+    for folder in staging.parent.glob(f"{STAGING}{glob.escape(staging.name)}-old-*"):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _remove(staging: Path) -> None:
