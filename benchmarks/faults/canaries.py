@@ -36,6 +36,7 @@ from canary_commands import (  # noqa: E402
     evaluation_steps,
     fault_of,
     prepare_steps,
+    provenance_step,
     run,
     training_steps,
     write_settings,
@@ -50,7 +51,7 @@ PARTS = ("prepare", "dask", "train", "evaluate", "serve")
 ASKS = 200
 _FAULTS = (
     "cmelt.serving.http.question:merged",
-    "cmelt.serving.http.loaded:embed",
+    "cmelt.serving.http.service:judge",
     "cmelt.serving.http.uploads:read_uploaded",
 )
 
@@ -69,7 +70,10 @@ def serve(root: Path, archive: Archive, person: Person, search: Search, asks: in
     """A service with the model and the index of `root`, asked well and badly; statuses of the answers."""
     model = ("--model", str(root / "run"), "--index", str(root / "index"))
     with process(root / "service", *model) as running:
-        statuses = {"good": ask_all(running.service, good_asks(archive, asks), search, "good")}
+        good = good_asks(archive, asks)
+        statuses = {"good": ask_all(running.service, good, search, "good")}
+        ask = next(one for one in good if one.path == "/v1/embed")
+        (root / "answer.json").write_bytes(running.service.ask(ask.method, ask.path, ask.body, ask.headers).body)
         statuses["bad"] = ask_all(running.service, bad_asks(archive, asks), search, "bad")
         ask_no_http(running.service, person, search)
         _look_at_the_rest(running, search)
@@ -151,9 +155,11 @@ def campaign(
     if "train" in parts:
         counts |= vocabulary(root / "run", archive)
     if "serve" in parts:
+        counts["commands"] += 1
         for what, statuses in serve(root, archive, whom[0], search).items():
             said(f"{what}: {statuses}")
             counts |= {f"{what} {'answered' if ok else 'refused'}": _count(statuses, ok) for ok in (True, False)}
+        said(f"provenance: exit {run(provenance_step(), root, whom[0], search)}")
     search.look_below(root, root / "temporary", frozenset())
     return search, counts
 

@@ -228,8 +228,13 @@ def training_steps() -> list[Step]:
         Step("pretrain, a fault in the reports", (*train, "broken-run"), status=1, fault=group),
         Step("pretrain, a fault in a batch", (*train, "broken-run-2"), status=1, fault="cmelt.batches.assemble:Batches.batch"),
         Step("info", ("info", "run"), made=()),
-        Step("provenance", ("provenance", "run", "--data", "store", "--sources", "archive"), status=1, tells=NAMED, says=NAMED),
     ]
+
+
+def provenance_step() -> Step:
+    """An answer of the service, kept as `answer.json`, followed back to the source's files."""
+    asked = ("provenance", "answer.json", "--model", "run", "--data", "store", "--sources", "archive", "--json")
+    return Step("provenance", asked, says=NAMED, tells=NAMED)
 
 
 def evaluation_steps(archive: Archive) -> list[Step]:
@@ -261,5 +266,6 @@ def evaluation_steps(archive: Archive) -> list[Step]:
         Step("search", ("search", "index", "--text", "vorhofflimmern", "--model", "run", "--json"), says=STORE),
         Step("search, a fault", ("search", "index", "--text", "vorhofflimmern"), status=1, fault="cmelt.serving.search:search"),
         Step("study", ("study", "study.yaml", "--stores", ".", "--out", "study"), made=("study",)),
+        Step("serve, a fault", ("serve", "--port", 0, "--model", "run"), status=1, fault="cmelt.serving.http.loaded:embed"),
         Step("export", ("export", "--onnx", "run", "--out", "onnx"), made=("onnx",)),
     ]  # fmt: skip
