@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import sys
 import threading
@@ -16,7 +17,7 @@ from cmelt.errors import StoreError
 from cmelt.publishing import sha256
 from cmelt.sources.ptb_xl import PtbXl
 from cmelt.store import ShardSettings, open_store, prepare_store
-from cmelt.store.cluster import Probe, _news, fault_here, finish_on_worker, run_on_dask
+from cmelt.store.cluster import Probe, _news, _quiet, fault_here, finish_on_worker, run_on_dask
 from cmelt.store.shard import ShardTask
 from dask_cluster import SOURCE_PATH, cluster
 from ecg_files import write_ptb_xl
@@ -165,6 +166,16 @@ def test_a_shard_that_ends_every_worker_is_an_error_that_says_so():
 
     with pytest.raises(StoreError, match="ended every worker"):
         _news(SimpleNamespace(status="error", result=result), "tcp://there:1")
+
+
+def test_dask_s_own_lines_are_held_back_also_those_of_loggers_with_levels_of_their_own():
+    """A lost scheduler is one line of ours, and not pages of tracebacks before it."""
+    loggers = [logging.getLogger(name) for name in ("distributed", "distributed.client", "distributed.scheduler")]
+    before = [logger.level for logger in loggers]
+    assert before[1] not in (logging.NOTSET, logging.CRITICAL)  # the trap: distributed gives it one
+    with _quiet():
+        assert not any(logger.isEnabledFor(logging.ERROR) for logger in loggers)
+    assert [logger.level for logger in loggers] == before
 
 
 def test_nothing_to_do_needs_no_cluster():

@@ -239,14 +239,16 @@ def _connected(address: str, workers: int) -> Iterator[Client]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Dask's own lines about lost connections say less than our errors."""
-    logger = logging.getLogger("distributed")
-    before = logger.level
-    logger.setLevel(logging.CRITICAL)
+    """Dask's own lines about lost connections say less than our errors. Some of its loggers have levels of their own."""
+    names = [name for name in logging.root.manager.loggerDict if name.startswith("distributed.")]
+    before = {logger: logger.level for logger in map(logging.getLogger, ("distributed", *names))}
+    for logger in before:
+        logger.setLevel(logging.CRITICAL)
     try:
         yield
     finally:
-        logger.setLevel(before)
+        for logger, level in before.items():
+            logger.setLevel(level)
 
 
 def _lost(address: str) -> StoreError:
