@@ -5,7 +5,6 @@ No message carries report text, a patient's name or identifier: these end up in 
 
 from __future__ import annotations
 
-import traceback
 from pathlib import Path
 
 #: The environment variable that asks for whole tracebacks, with the messages of libraries in them.
@@ -17,6 +16,8 @@ def unforeseen(error: BaseException) -> str:
 
     What a library raises quotes what it was given: `could not convert string to float: 'Doe, Jane'`.
     """
+    import traceback
+
     lines = [f"failed with {_told(error)}, which was not foreseen (its message may quote a report: {TRACEBACK}=1 shows it)"]
     met: set[int] = set()
     cause: BaseException | None = error
