@@ -228,7 +228,18 @@ def test_the_script_measures_a_store_from_end_to_end(tmp_path, monkeypatch):
     archive = PtbXl(str(write_ptb_xl(tmp_path / "raw", 60)))
     prepare_store(archive, tmp_path / "store", ShardSettings(100.0, 10.0, "first", "a test's key"))
     told = tmp_path / "figures.json"
-    arguments = ["robustness.py", str(tmp_path / "store"), "--scratch", str(tmp_path / "kept"), "--json", str(told), "--quick"]
+    arguments = [
+        "robustness.py",
+        str(tmp_path / "store"),
+        "--scratch",
+        str(tmp_path / "kept"),
+        "--json",
+        str(told),
+        "--quick",
+        "--folds",
+        "10",
+        "9",
+    ]
     monkeypatch.setattr(sys, "argv", arguments)
     assert robustness.main() == 0
     content = json.loads(told.read_text(encoding="utf-8"))

@@ -53,6 +53,7 @@ def test_what_breaks_stands_in_a_table_with_what_is_told(content):
     assert rows == ["| muscle: -6 dB | -0.118 [-0.128, -0.108] | 1.00; 1.00 |"]
     assert "| wrong unit: µV read as mV | – | refused |" in section
     assert "259 of PTB-XL" in section and "505 of PTB-XL" in section and "benchmarks/robustness.py" in section
+    assert "as they were recorded, 0.040 of PTB-XL get no probability" in section
 
 
 def test_what_is_not_told_is_named_with_what_it_costs_those_who_believe_it(content):

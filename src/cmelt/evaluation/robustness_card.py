@@ -24,7 +24,8 @@ _HOW = """Every record is changed, then handed in as a user's file is. Figures a
 records as they were recorded, with 95 % intervals from a paired bootstrap over patients. *Flagged*: the share of records that get
 at least one flag of docs/quality.md or a verdict, or are refused. *No probability*: the share for which the answer is "cannot
 tell", with the reason, or that are refused. Noise is computed; signal-to-noise ratios are those of a whole record's power to the
-noise's. Records asked: {asked}. Warnings are counted on {judged}. `python benchmarks/robustness.py` measures it again."""
+noise's. Records asked: {asked}. Warnings are counted on {judged}; as they were recorded, {clean} get no probability.
+`python benchmarks/robustness.py` measures it again."""
 
 
 def robustness_section(content: Content) -> str:
@@ -33,7 +34,7 @@ def robustness_section(content: Content) -> str:
     broken = [condition for condition in conditions if breaks(condition)]
     parts = [
         "## Disturbed records",
-        _HOW.format(asked=_counts(content, "records"), judged=_counts(content, "judged")),
+        _HOW.format(asked=_counts(content, "records"), judged=_counts(content, "judged"), clean=_clean(content)),
         f"### What breaks\n\nConditions under which one of the means falls by more than {BROKEN:g}.",
         _table(content, [one for one in broken if one["group"] != CORRECTED]),
         _untold(broken),
@@ -66,6 +67,11 @@ def _losses(condition: Content) -> list[float]:
 
 def _counts(content: Content, what: str) -> str:
     return " and ".join(f"{sample[what]} of {sample['name']}" for sample in content["samples"])
+
+
+def _clean(content: Content) -> str:
+    found = content["conditions"][0]["data"]
+    return " and ".join(f"{found[sample['name']]['no_probability'][0]:.3f} of {sample['name']}" for sample in content["samples"])
 
 
 def _columns(content: Content) -> list[tuple[str, str]]:
