@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -104,7 +105,7 @@ def _serves(where: Environment) -> bool:
         command = [str(where.folder / "bin" / "cmelt"), "serve", "--port", "0"]
         served = subprocess.Popen(command, cwd=where.away, env=bare_environment(), stdout=said, stderr=said)
     try:
-        address = _address(log)
+        address = _ready(_address(log))
         boundary = "a-boundary"
         part = f'--{boundary}\r\nContent-Disposition: form-data; name="%s"%s\r\n\r\n'
         body = (part % ("classes", "")).encode() + b"atrial-fibrillation\r\n"
@@ -121,6 +122,17 @@ def _serves(where: Environment) -> bool:
     finally:
         served.terminate()
         served.wait(60)
+
+
+def _ready(address: str) -> str:
+    """The address, once the service says that its model is loaded."""
+    for _ in range(600):
+        try:
+            with urllib.request.urlopen(f"{address}/readyz", timeout=10):
+                return address
+        except urllib.error.URLError:  # 503 while the model loads
+            time.sleep(0.5)
+    raise TimeoutError(address)
 
 
 def _address(log: Path) -> str:

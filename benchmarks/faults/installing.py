@@ -90,7 +90,8 @@ def main() -> None:
     parser.add_argument("--scratch", type=Path, required=True, help="a folder for environments: 2 to 6 GB each")
     parser.add_argument("--only", nargs="+", choices=tuple(PARTS), default=["wheel", "sdist", "lowest"])
     parser.add_argument("--python", nargs="+", default=[], help="other interpreters")
-    parser.add_argument("--rooms", nargs="+", default=ROOMS, help="folders of tests/ that are run")
+    parser.add_argument("--rooms", nargs="*", default=ROOMS, help="folders of tests/ that are run")
+    parser.add_argument("--extras", nargs="+", choices=tuple(EXTRA), default=list(EXTRA), help="extras of the wheel")
     parser.add_argument("--json", type=Path, default=RESULTS, help="where results are kept, beside those of before")
     chosen = parser.parse_args()
     workshop = Workshop(chosen.scratch.resolve())
@@ -100,7 +101,7 @@ def main() -> None:
             tell(f"{name}: {json.dumps(found)}")
 
 
-def by_wheel(workshop: Workshop, _: argparse.Namespace) -> Iterator[tuple[str, Any]]:
+def by_wheel(workshop: Workshop, chosen: argparse.Namespace) -> Iterator[tuple[str, Any]]:
     """Locks, hashes, the wheel; then each extra by its own lock."""
     where, new = workshop.environment("wheel")
     if new:
@@ -114,6 +115,8 @@ def by_wheel(workshop: Workshop, _: argparse.Namespace) -> Iterator[tuple[str, A
     yield "wheel", {"by": "locks/package.txt, --require-hashes", **jobs_done(where, PLAIN)}
     yield "a wrong hash", {"refused": refuses_a_wrong_hash(where, workshop.scratch)}
     for extra, job in EXTRA.items():
+        if extra not in chosen.extras:
+            continue
         lock = ROOT / "locks" / f"{extra}.txt"
         named = names_the_extra(where, extra) if extra in LACKING else None
         checked([where.python, "-m", "pip", "install", "--require-hashes", "--no-deps", "-r", lock])
@@ -170,7 +173,15 @@ PARTS = {"wheel": by_wheel, "sdist": by_sdist, "lowest": by_lowest, "python": by
 
 def jobs_done(where: Environment, jobs: Sequence[Job]) -> dict[str, Any]:
     """How many of the jobs an installation does, and which it does not."""
-    failed = [job.name for job in jobs if not job.done(where)]
+    shutil.rmtree(where.away, ignore_errors=True)  # what an earlier run left there would be refused
+    failed = []
+    for job in jobs:
+        try:
+            done = job.done(where)
+        except (OSError, TimeoutError, subprocess.TimeoutExpired) as error:
+            tell(f"{job.name}: {error}")
+            done = False
+        failed += [] if done else [job.name]
     return {"done": len(jobs) - len(failed), "of": len(jobs), "failed": failed}
 
 
