@@ -72,27 +72,34 @@ _EXPECTED = np.array(
 )
 
 
-def is_upside_down(beats: Beats, rows: dict[str, int], *, limb_leads_exchanged: bool = False) -> bool:
+def is_upside_down(
+    beats: Beats, rows: dict[str, int], *, limb_leads_exchanged: bool = False, upright: NDArray[np.float64] | None = None
+) -> bool:
     """Whether all leads look turned; no of too few beats.
 
     Args:
         rows: where the leads of `ALL_NEEDED` are in `beats`.
         limb_leads_exchanged: whether electrodes look exchanged, which turns limb leads and leaves the chest leads: these are then
             asked by themselves, too.
+        upright: their `uprightness`, where it is known already.
     """
     if beats.cut.shape[1] < FEWEST_BEATS:
         return False
-    speaking = uprightness(beats, rows) * _UPRIGHT_WEIGHTS
+    speaking = (uprightness(beats, rows) if upright is None else upright) * _UPRIGHT_WEIGHTS
     if limb_leads_exchanged and float(speaking[:, 2:].sum()) <= _CHEST_ABOVE:
         return False
     return float(speaking.sum()) > UPSIDE_DOWN_ABOVE
 
 
-def is_chest_reversed(beats: Beats, rows: dict[str, int]) -> bool:
-    """Whether V1 to V6 look as if in reverse, as V6 to V1 do; no of too few beats. Leads that are turned may look so, too."""
+def is_chest_reversed(beats: Beats, rows: dict[str, int], *, upright: NDArray[np.float64] | None = None) -> bool:
+    """Whether V1 to V6 look as if in reverse, as V6 to V1 do; no of too few beats. Leads that are turned may look so, too.
+
+    upright: their `uprightness`, where it is known already.
+    """
     if beats.cut.shape[1] < FEWEST_BEATS:
         return False
-    return float((against_order(uprightness(beats, rows)) * _ORDER_WEIGHTS).sum()) > REVERSED_ABOVE
+    upright = uprightness(beats, rows) if upright is None else upright
+    return float((against_order(upright) * _ORDER_WEIGHTS).sum()) > REVERSED_ABOVE
 
 
 def against_order(upright: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -17,7 +17,7 @@ from cmelt.records.chest_leads import chest_fault
 from cmelt.records.leads import check_limb_leads
 from cmelt.records.mains import mains_line
 from cmelt.records.noise import NOISY_ABOVE, POOR_ABOVE, is_drifting, lead_noise, record_noise
-from cmelt.records.polarity import ALL_NEEDED, is_chest_reversed, is_upside_down
+from cmelt.records.polarity import ALL_NEEDED, is_chest_reversed, is_upside_down, uprightness
 from cmelt.records.record import LEADS, Record, Signal, without_calibration
 from cmelt.records.reversal import NEEDED, exchanged_electrodes
 from cmelt.records.screens import Ranges, may_be_clipped, may_end_beats, may_stand_still, surely_consistent, surely_moving
@@ -250,11 +250,12 @@ def _lead_faults(beats: Beats, rows: dict[str, int]) -> list[str]:
     """What the way of P, QRS and T says of leads, where `rows` has those that it takes; one fault at most."""
     whole = rows.keys() >= set(ALL_NEEDED)
     exchanged = exchanged_electrodes(beats, rows) if rows.keys() >= set(NEEDED) else ""
-    in_reverse = whole and is_chest_reversed(beats, rows)
+    upright = uprightness(beats, rows) if whole and beats.cut.shape[1] else None
+    in_reverse = whole and is_chest_reversed(beats, rows, upright=upright)
     looks = [what for what in ("reversed" if in_reverse else "", exchanged) if what]
     if whole and (fault := chest_fault(beats, rows, looks=looks)):
         return [fault]  # V5 and V6 are what exchanged electrodes are known by: those must be right first
-    if whole and is_upside_down(beats, rows, limb_leads_exchanged=bool(exchanged)):
+    if whole and is_upside_down(beats, rows, limb_leads_exchanged=bool(exchanged), upright=upright):
         return ["upside-down"]
     if in_reverse:
         return ["chest-reversed"]
