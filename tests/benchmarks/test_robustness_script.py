@@ -249,3 +249,29 @@ def test_the_script_measures_a_store_from_end_to_end(tmp_path, monkeypatch):
     by_group = {one["group"]: one["data"]["PTB-XL"] for one in content["conditions"]}
     assert by_group["wrong unit"]["no_probability"][0] == 1.0 and by_group["first seconds alone"]["flags"]["short"] == 1.0
     assert by_group[CLEAN.group]["tasks"]["ptbxl-super"]["difference"] == [0.0, 0.0, 0.0]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not bundled_models(), reason="no model is bundled in this checkout")
+def test_on_real_records_what_breaks_is_told_and_what_is_put_right_is_whole_again(data_dir, tmp_path, monkeypatch):
+    from cmelt.sources.ptb_xl import PtbXl
+    from cmelt.store import ShardSettings, prepare_store
+
+    settings = ShardSettings(100.0, 10.0, "first", "a test's key")
+    prepare_store(PtbXl(str(data_dir / "ptb-xl")), tmp_path / "store", settings)
+    arms = [EVERY[group, "arms (RA, LA)"] for group in ("exchanged", "exchanged, corrected")]
+    some = [CLEAN, *arms, EVERY["muscle", "0 dB"], EVERY["50 Hz", "0 dB"], EVERY["leads missing", "6 of 12"]]
+    monkeypatch.setattr(robustness, "conditions", lambda: some)
+    told = tmp_path / "figures.json"
+    arguments = ["robustness.py", str(tmp_path / "store"), "--scratch", str(tmp_path / "kept"), "--json", str(told)]
+    monkeypatch.setattr(sys, "argv", [*arguments, "--bootstrap", "100"])
+    assert robustness.main() == 0
+    clean, exchanged, corrected, muscle, hum, few = (
+        one["data"]["PTB-XL"] for one in json.loads(told.read_text(encoding="utf-8"))["conditions"]
+    )
+    lost = [one["tasks"]["ptbxl-super"]["difference"][0] for one in (exchanged, corrected, muscle, hum, few)]
+    assert clean["tasks"]["ptbxl-super"]["auroc"][0] > 0.83 and clean["no_probability"][0] < 0.1
+    assert lost[0] < -0.1 and exchanged["no_probability"][0] > 0.95
+    assert lost[1] > -0.01 and corrected["no_probability"][0] < 0.1
+    assert lost[2] < -0.02 and muscle["no_probability"][0] > 0.95
+    assert min(lost[3:]) > -0.02
