@@ -19,7 +19,6 @@ from tally import Tally  # noqa: E402
 
 from measuring import Figure, machine  # noqa: E402
 
-
 #: Seconds after which counts are written down, and what a kill may lose.
 _KEPT_EVERY = 5.0
 

@@ -39,7 +39,6 @@ def killed_at(bench: Bench, event: str, number: int, at: int) -> Tally:
     ended = trial.run(trial.strike(event, at))
     faults = [] if ended.code == -9 else [f"ended with {ended.code}: {ended.said[-200:]}"]
     faults += trial.faults_of_state() + trial.processes()
-    tally.note("no store yet", float(not (trial.place / "out").exists() or trial.replacing))
     tally.add(f"{event} {at}", faults + trial.resumed())
     return tally
 

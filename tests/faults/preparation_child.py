@@ -103,7 +103,7 @@ CHANGES: dict[str, Callable[[Path], None]] = {
 }
 
 
-class _Counter:
+class Counter:
     """Counts events while it is on, and strikes at the chosen one."""
 
     def __init__(self, strike: Strike) -> None:
@@ -151,20 +151,21 @@ def arm(strike: Strike, *, in_worker: bool) -> None:
     import cmelt.store.prepare as prepare
     import cmelt.store.shard as shard
 
-    counter = _Counter(strike)
+    counter = Counter(strike)
     if in_worker:
         if strike.event == "worker":
             shard.finish_shard = counter.around(shard.finish_shard, lines=True)
         return
     if strike.event == "call":
-        _count_calls(counter)
+        count_calls(counter)
     elif strike.event in ("read", "reading"):
         _count_reads(counter)
     if strike.event != "worker":
         prepare.prepare_store = counter.around(prepare.prepare_store, lines=strike.event == "line")
 
 
-def _count_calls(counter: _Counter) -> None:
+def count_calls(counter: Counter) -> None:
+    """Let calls that change the disk below the strike's place be events; those of any library that Python tells of."""
     import cmelt.publishing as publishing
 
     place = os.path.abspath(counter.strike.place)
@@ -187,7 +188,7 @@ def _count_calls(counter: _Counter) -> None:
     sys.addaudithook(told)
 
 
-def _count_reads(counter: _Counter) -> None:
+def _count_reads(counter: Counter) -> None:
     from cmelt.sources.folder import Folder
 
     read = Folder.read
