@@ -55,8 +55,8 @@ def only_one(staging: Path) -> Iterator[None]:
         try:
             yield
         except BaseException:
-            if [path.name for path in staging.iterdir()] == [_LOCK]:  # nothing was done that is worth keeping
-                with suppress(StoreError):
+            with suppress(OSError, StoreError):
+                if [path.name for path in staging.iterdir()] == [_LOCK]:  # nothing was done that is worth keeping
                     _remove(staging)
             raise
         _remove(staging)
