@@ -41,7 +41,7 @@ from cmelt.simulation import CONDITIONS, simulate
 
 sys.path.append(str(Path(__file__).resolve().parent))
 sys.path.append(str(Path(__file__).resolve().parents[1] / "benchmarks"))
-from polarity import exchanged, records_of, reversed_chest, turned, upside_down  # type: ignore[import-not-found]
+from polarity import exchanged, records_of, reversed_chest, turned, upside_down
 
 from quality import share  # type: ignore[import-not-found]
 from quality_records import arm_and_leg_exchanged, arms_exchanged  # type: ignore[import-not-found]
