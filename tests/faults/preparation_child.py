@@ -87,7 +87,7 @@ def other_patient(path: Path) -> None:
 
 def move(path: Path) -> None:
     """The folder under another name, as if it were no longer mounted."""
-    path.rename(path.with_name("gone"))
+    path.rename(path.with_name(f"{path.name}-gone"))
 
 
 CHANGES: dict[str, Callable[[Path], None]] = {
