@@ -8,6 +8,7 @@ The bundled model's own card has the same tables, by
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -136,6 +137,7 @@ def with_section(page: str, section: str) -> str:
 
 def main() -> int:
     """Draw, and write the tables."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     content = json.loads(RESULTS.read_text(encoding="utf-8"))
     draw(content, PICTURE)
     page = PAGE.read_text(encoding="utf-8")

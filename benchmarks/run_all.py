@@ -51,7 +51,10 @@ class Script:
     arguments: tuple[str, ...] = ()
 
 
-#: Every benchmark, in the order of the table.
+#: Hours of one core, or pages of what these have found: asked for by their own names, and no part of `make bench`.
+APART = ("mutation", "robustness", "robustness_page")
+
+#: Every other benchmark, in the order of the table.
 SCRIPTS = (
     Script("training_step", "Training step", limit=300.0, release=True),
     Script("roofline", "What the work is, and what this machine could do"),
