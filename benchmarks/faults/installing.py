@@ -5,7 +5,8 @@ python benchmarks/faults/installing.py --scratch FOLDER [--only wheel sdist lowe
 wheel   an empty environment by locks/ (hashes) and the wheel: jobs without extras, then each extra by its lock: its command
         names it before, and works after; a lock with one wrong hash is refused
 sdist   an empty environment by constraints.txt and the sdist, with the extra `serve`
-lowest  every direct requirement in its lowest stated version (uv, `--resolution lowest-direct`): the quick tests of --rooms
+lowest  every direct requirement in its lowest stated version (uv, `--resolution lowest-direct`), the extra `onnx` left out,
+        which asks for a later PyTorch: jobs, then the quick tests of --rooms
 python  the constraints' versions under each interpreter of --python: jobs, then the quick tests of --rooms
 
 Tests run against what is installed, not against src/. Environments are kept in FOLDER (2 to 6 GB each) and taken again; results
@@ -142,7 +143,7 @@ def by_lowest(workshop: Workshop, chosen: argparse.Namespace) -> Iterator[tuple[
     where, new = workshop.environment("lowest")
     resolved = workshop.scratch / "lowest.txt"
     if new:
-        asked = [argument for extra in EXTRAS.split(",") for argument in ("--extra", extra)]
+        asked = [argument for extra in EXTRAS.split(",") if extra != "onnx" for argument in ("--extra", extra)]
         uv: Command = [shutil.which("uv", path=str(Path(sys.executable).parent)) or "uv", "pip"]
         lowest = ["--python-version", platform.python_version(), "--resolution", "lowest-direct", "--no-header", "--no-annotate"]
         checked([*uv, "compile", "--quiet", "--no-config", *lowest, *asked, ROOT / "pyproject.toml", "-o", resolved])
@@ -151,7 +152,7 @@ def by_lowest(workshop: Workshop, chosen: argparse.Namespace) -> Iterator[tuple[
         checked([where.python, "-m", "pip", "install", "-c", resolved, *TOOLS[:4]])
     versions = dict(re.findall(r"^([\w.-]+)==([\w.]+)", resolved.read_text(encoding="utf-8"), re.MULTILINE))
     yield "lowest: versions", {name: versions[name] for name in sorted(named_in_pyproject() & versions.keys())}
-    yield "lowest: jobs", jobs_done(where, [*PLAIN, *EXTRA.values()])
+    yield "lowest: jobs", jobs_done(where, [*PLAIN, *(job for extra, job in EXTRA.items() if extra != "onnx")])
     yield from rooms_of(where, "lowest", workshop.tree, chosen.rooms)
 
 
