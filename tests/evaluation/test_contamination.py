@@ -36,8 +36,9 @@ def test_a_clean_store_passes():
 def test_an_identical_signal_in_training_and_test_is_refused_with_its_count():
     store = planted_store()
     store.index.loc[first(store, "test"), "fingerprint"] = store.index.loc[first(store, "train"), "fingerprint"]
-    with pytest.raises(StoreError, match=r"1 of the records .* \(1 identical signals, 0 shared patients\)"):
+    with pytest.raises(StoreError, match=r"1 of the records .* \(1 identical signals, 0 shared patients\)") as caught:
         check_unseen(store, store.rows("validation", "test"))
+    assert "--patient-key" not in str(caught.value)
     check_unseen(store, store.rows("validation"))  # the copy is not among these
 
 
@@ -105,7 +106,7 @@ def test_a_patient_of_the_model_s_training_is_refused_in_any_store_of_one_key_by
     seen = people_of("planted", [store.index["patient"][test[0]], "somebody else"])
     theirs = store.index["patient"][test[0]] == store.index["patient"]
     assert overlap_with_training(store, store.rows("validation", "test"), seen).rows.tolist() == np.flatnonzero(theirs).tolist()
-    with pytest.raises(StoreError, match=rf"{theirs.sum()} of the records .* \(0 identical signals, 1 shared patients\)"):
+    with pytest.raises(StoreError, match=rf"{theirs.sum()} of the records .* \(0 identical signals, 1 shared patients\).*--patient-key"):
         check_unseen(store, store.rows("test"), seen)
     check_unseen(store, np.array([other]), seen)
     check_unseen(store, store.rows("test"), people_of("another key", store.index["patient"].tolist()))

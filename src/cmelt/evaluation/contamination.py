@@ -75,7 +75,10 @@ def check_unseen(store: EvaluationStore, evaluated: Rows, seen: Sequence[str] = 
             f"{found.records} of the records to evaluate are known from training "
             f"({found.signals} identical signals, {found.patients} shared patients)"
         )
-        raise StoreError("store", fault, "leave them out with --leave-out-known, or evaluate on other records")
+        remedy = "leave them out with --leave-out-known, or evaluate on other records"
+        if found.patients and not found.signals:
+            remedy += "; archives that merely number their patients alike: prepare each with a --patient-key of its own"
+        raise StoreError("store", fault, remedy)
 
 
 def unseen(store: EvaluationStore, evaluated: Rows, seen: Sequence[str], leave_out_known: bool) -> Rows:
