@@ -106,7 +106,8 @@ def test_a_patient_of_the_model_s_training_is_refused_in_any_store_of_one_key_by
     seen = people_of("planted", [store.index["patient"][test[0]], "somebody else"])
     theirs = store.index["patient"][test[0]] == store.index["patient"]
     assert overlap_with_training(store, store.rows("validation", "test"), seen).rows.tolist() == np.flatnonzero(theirs).tolist()
-    with pytest.raises(StoreError, match=rf"{theirs.sum()} of the records .* \(0 identical signals, 1 shared patients\).*--patient-key"):
+    told = rf"{theirs.sum()} of the records .* \(0 identical signals, 1 shared patients\).*--patient-key"
+    with pytest.raises(StoreError, match=told):
         check_unseen(store, store.rows("test"), seen)
     check_unseen(store, np.array([other]), seen)
     check_unseen(store, store.rows("test"), people_of("another key", store.index["patient"].tolist()))
