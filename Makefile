@@ -52,9 +52,10 @@ test-all: $(INSTALLED)
 	$(BIN)/python -m pytest -q $(TOGETHER)
 
 # What the tests see: branches of all of src/cmelt, those that the tests' own processes take among them; and faults put into a copy.
+# Beside the measurement a test of speed or of a full disk can fail: what was measured is shown all the same.
 coverage: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet -c constraints.txt pytest-cov
-	$(BIN)/python -m pytest -q $(TOGETHER) -m "not slow" --cov --cov-report=
+	-$(BIN)/python -m pytest -q $(TOGETHER) -m "not slow" --cov --cov-report=
 	$(BIN)/python -m coverage report
 
 mutants: $(INSTALLED)
