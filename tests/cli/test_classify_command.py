@@ -13,7 +13,7 @@ import pytest
 import cmelt as package
 from cmelt.pages.notice import NOTICE
 from cmelt.records.record import LEADS
-from ecg_files import heart, write_wfdb
+from ecg_files import UNREMARKABLE, heart, write_wfdb
 from running import cmelt
 from trained_towers import saved_model
 
@@ -29,8 +29,8 @@ def model_folder(tmp_path_factory):
 def ecgs(tmp_path_factory):
     """Two ECGs in a folder, and a file that is none."""
     folder = tmp_path_factory.mktemp("ecgs")
-    for number in range(2):
-        write_wfdb(folder / f"{number}", heart(number, rate=250.0), rate=250.0)
+    for number, seed in enumerate(UNREMARKABLE[:2]):
+        write_wfdb(folder / f"{number}", heart(seed, rate=250.0), rate=250.0)
     (folder / "notes.xml").write_text("<notes/>")
     return folder
 

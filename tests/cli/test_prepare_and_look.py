@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ecg_files import heart, write_ptb_xl, write_wfdb
+from ecg_files import UNREMARKABLE, heart, write_ptb_xl, write_wfdb
 from running import cmelt
 
 SRC = Path(__file__).resolve().parents[2] / "src"
@@ -29,7 +29,7 @@ def archive(tmp_path_factory):
     """Six records, one of them flat, with a table."""
     folder = tmp_path_factory.mktemp("archive")
     for number in range(6):
-        write_wfdb(folder / f"r{number}", heart(number) if number != 3 else np.zeros((12, 1000), np.float32))
+        write_wfdb(folder / f"r{number}", heart(UNREMARKABLE[number]) if number != 3 else np.zeros((12, 1000), np.float32))
     rows = [f"r{number},p{number},normal ecg in patient {number % 2},normal;x{number}" for number in range(6)]
     (folder / "t.csv").write_text("record,patient,report,labels\n" + "\n".join(rows) + "\n")
     return folder
@@ -88,7 +88,7 @@ def test_show_prints_the_documented_json(archive):
     }  # fmt: skip
     assert (shown["rate_hz"], shown["seconds"], shown["report"], shown["patient"]) == (100.0, 10.0, None, None)
     assert shown["leads"] == ["I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6"]
-    assert shown["rms_mv"]["V3"] == pytest.approx(float(np.sqrt(np.mean(heart(1)[8] ** 2))), abs=1e-3)
+    assert shown["rms_mv"]["V3"] == pytest.approx(float(np.sqrt(np.mean(heart(UNREMARKABLE[1])[8] ** 2))), abs=1e-3)
     assert shown["flags"] == []
 
 

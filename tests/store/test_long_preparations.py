@@ -135,7 +135,8 @@ def test_texts_of_the_index_lie_in_arrow_and_equal_lists_are_one(tmp_path):
         assert isinstance(index[column].dtype, pd.StringDtype) and index[column].dtype.storage == "pyarrow"
     assert isinstance(index["report"].iloc[3], str)
     assert (index["split"] == "train").to_numpy().dtype == bool
-    assert index["flags"].iloc[0] is index["flags"].iloc[1]
+    clean = [flags for flags in index["flags"] if not len(flags)]
+    assert len(clean) > 1 and all(flags is clean[0] for flags in clean)
     index.loc[3, "report"] = "it can be written to"
     assert index["report"][3] == "it can be written to"
 
