@@ -146,7 +146,7 @@ def in_thread(service: Any) -> Iterator[Service]:
     from cmelt.serving.http.connection import protocol_for
 
     options: dict[str, Any] = {"log_config": None, "access_log": False, "timeout_graceful_shutdown": 5}
-    server = uvicorn.Server(uvicorn.Config(build_app(service), port=0, http=protocol_for(service.limits), **options))
+    server = uvicorn.Server(uvicorn.Config(build_app(service), port=0, http=protocol_for(service), **options))
     thread = threading.Thread(target=server.run)
     thread.start()
     try:

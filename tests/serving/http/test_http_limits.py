@@ -166,6 +166,32 @@ def test_one_more_than_may_wait_is_told_to_come_again(serving, monkeypatch):
         assert asked.post("/v1/classify", body()).status == 200
 
 
+@pytest.mark.parametrize("pieces", [1, 2], ids=["head at once", "head in two pieces"])
+def test_a_full_service_refuses_before_it_takes_a_request_apart_and_says_all_that_an_answer_says(
+    serving, monkeypatch, caplog, pieces
+):
+    with serving(limits=Limits(waiting=1)) as asked:
+        gate = held_back(serving, monkeypatch)
+        with ThreadPoolExecutor(1) as clients:
+            inside = clients.submit(asked.post, "/v1/classify", body())
+            while serving.inner.inside < 1:
+                time.sleep(0.01)
+            begun = b"POST /v1/classify?classes=afib HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 900000\r\n\r\n{"
+            with caplog.at_level(logging.INFO, "cmelt.serve"):
+                parts = [begun] if pieces == 1 else [begun[:7], begun[7:]]
+                said = raw(asked.port, parts[0], then=b"".join(parts[1:]), after=0.2).decode()
+            figures = asked.get("/metrics").body.decode()
+            gate.set()
+            assert inside.result().status == 200
+    lines = said.partition("\r\n\r\n")[0].lower()
+    assert said.startswith("HTTP/1.1 503 Service Unavailable\r\n") and '"1 requests are at work or waiting"' in said
+    for name in ("retry-after: 1", "x-request-id: ", "x-cmelt-model: ", "x-cmelt-intended-use: ", "connection: close"):
+        assert f"\r\n{name}" in lines, name
+    assert any("POST /v1/classify 503" in line and "afib" not in line for line in caplog.messages)
+    counted = [line for line in figures.splitlines() if "/v1/classify" in line and 'status="503"' in line]
+    assert any(line.endswith(" 1.0") for line in counted), counted
+
+
 def test_one_address_that_has_its_share_is_told_so_before_the_house_is_full(serving, monkeypatch):
     with serving(limits=Limits(waiting=3, per_caller=2)) as asked:
         gate = held_back(serving, monkeypatch)

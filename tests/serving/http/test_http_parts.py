@@ -19,7 +19,7 @@ from cmelt.serving.http import page
 from cmelt.serving.http.answers import ClassResult, plain
 from cmelt.serving.http.documentation import ASKED, EMBEDDED, SEARCHED
 from cmelt.serving.http.examples import EXAMPLES, example_record
-from cmelt.serving.http.guard import place_of, route_of
+from cmelt.serving.http.guard import place_of
 from cmelt.serving.http.metrics import Metrics
 from cmelt.serving.http.private_folder import private_folder
 from cmelt.serving.http.question import ASKING
@@ -27,6 +27,7 @@ from cmelt.serving.http.refusal import Refusal
 from cmelt.serving.http.search_routes import SEARCHING, filters_in
 from cmelt.serving.http.service import drawable, facts_of
 from cmelt.serving.http.standing import CONTENT_SECURITY_POLICY
+from cmelt.serving.http.told import route_of
 from ecg_files import heart, record
 
 

@@ -20,22 +20,16 @@ import cmelt
 from cmelt.errors import CMeltError
 from cmelt.serving.http.admission import Body, check_host, check_token
 from cmelt.serving.http.connection import CROWDED
-from cmelt.serving.http.page import page_files
 from cmelt.serving.http.refusal import UNAVAILABLE, Refusal, refusal_of
 from cmelt.serving.http.service import Service
 from cmelt.serving.http.settings import Limits
 from cmelt.serving.http.standing import MODEL_HEADER, STANDING_HEADERS
+from cmelt.serving.http.told import route_of, tell
 from cmelt.serving.http.worker import not_ready
 
 _log = logging.getLogger("cmelt.serve")
 _SOURCE = Path(cmelt.__file__).parent
 
-#: Routes by their beginning, for figures and the log; anything else is "other".
-_ROUTES = (
-    *("/v1/classify", "/v1/embed", "/v1/ecg", "/v1/search", "/v1/explain", "/v1/tasks", "/healthz", "/readyz", "/metrics"),
-    "/openapi.json",
-)
-_WITH_NAMES = ("/v1/examples", "/v1/index")
 _CLIENT_GONE = 499
 
 
@@ -130,9 +124,7 @@ class Guard:
         return Refusal(500, "the service", "it has failed at this", f"tell whoever runs it: the log has {request_id}")
 
     def _tell(self, scope: Scope, answer: _Answer, seconds: float) -> None:
-        route, status = route_of(scope["path"]), answer.status or _CLIENT_GONE
-        self._service.metrics.answered(route, scope["method"], status, seconds)
-        _log.info("%s %s %s %d %.0f ms", answer.request_id, scope["method"][:8], route, status, 1000 * seconds)
+        tell(self._service.metrics, answer.request_id, scope["method"], scope["path"], answer.status or _CLIENT_GONE, seconds)
 
 
 class _Answer:
@@ -172,16 +164,6 @@ async def _watch(body: Body, answer: _Answer, work: asyncio.Task[None] | None) -
     if not answer.complete and work is not None:
         answer.unwanted = True
         work.cancel()
-
-
-def route_of(path: str) -> str:
-    """The route that a path belongs to: one of those that there are, never what a caller wrote."""
-    if path in _ROUTES or path in _WITH_NAMES:
-        return path
-    for route in _WITH_NAMES:
-        if path.startswith(f"{route}/"):
-            return f"{route}/…"
-    return "page" if path.removeprefix("/") in page_files() else "other"
 
 
 def place_of(error: BaseException) -> str:

@@ -107,7 +107,7 @@ def _end(server: uvicorn.Server) -> None:
 def _configuration(service: Service, failed: Callable[[], None]) -> uvicorn.Config:
     return uvicorn.Config(
         build_app(service, failed),
-        http=protocol_for(service.limits),
+        http=protocol_for(service),
         ws="none",
         lifespan="on",
         log_config=None,
