@@ -80,5 +80,10 @@ def test_saved_phrases_come_back_and_an_altered_folder_is_refused(tmp_path):
 
 
 def test_a_corpus_without_recurring_phrases_says_so():
-    with pytest.raises(StoreError, match="no phrase occurs"):
+    with pytest.raises(StoreError, match=r"no phrase occurs .*lower objectives\.phrase\.least"):
         phrase_book(corpus(), PhraseSettings(least=100))
+
+
+def test_no_more_phrases_are_kept_of_an_archive_than_asked_for():
+    assert phrase_book(corpus(), PhraseSettings(least=2, share=0.9, most=1)).home.tolist() == [0, 1]
+    assert len(phrase_book(corpus(), SETTINGS).home) > 2

@@ -160,6 +160,14 @@ def test_a_shift_moves_the_whole_record_and_fills_with_zeros(batches):
     assert {-1, 1} <= ways
 
 
+def test_shifts_go_as_far_as_the_recipe_says_both_ways_and_no_further(batches):
+    plain, moved, ways = batches(), batches("augmentation.shift_seconds=0.02"), set()
+    for step in range(6):
+        for before, after in zip(plain.batch(step).shown.signal, moved.batch(step).shown.signal, strict=True):
+            ways |= {by for by in range(-4, 5) if torch.equal(after[:, 4 + by : 996 + by], before[:, 4:996])}
+    assert ways == {-2, -1, 0, 1, 2}
+
+
 def test_without_a_table_every_row_keeps_its_report(batches):
     batch = batches(table=None).batch(0)
     assert torch.equal(batch.own_group, batch.text_group)
