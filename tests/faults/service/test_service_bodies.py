@@ -73,7 +73,7 @@ def test_two_hundred_half_sent_requests_and_slow_bodies_take_nobody_s_place(serv
         for work in (lambda: half_sent(asked.port, 200), lambda: slow_bodies(asked.port, 20)):
             sent, statuses = asyncio.run(meanwhile(work))
             told = sum(one.status == 408 for one in sent)
-            # Who sends on and looks for no answer for two seconds, as on a starved machine, is cut off: TCP drops what was unread.
+            # Who sends on and looks for no answer for two seconds, as on a starved machine, is cut off: what was unread is lost.
             assert {one.status for one in sent} <= {0, 408} and told >= 0.95 * len(sent)
             assert max(one.seconds for one in sent) < 10
             assert set(statuses) == {200} and len(statuses) >= 2
