@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cmelt.store.copies import MOST_DIFFERING, confirm, copy_groups, most_differing, near_between, overlap
+from cmelt.store.copies import MOST_DIFFERING, confirm, copy_groups, most_differing, near_between, near_pairs, overlap
 
 
 def fingerprints(count: int, seed: int = 0) -> np.ndarray:
@@ -114,6 +114,14 @@ def test_near_between_agrees_with_all_pairs_within_one_collection():
     bits = fingerprints(100, seed=4)
     words = np.packbits(np.concatenate([bits, bits[:10]]), axis=1).view(">u2").astype(np.uint16)
     assert near_between(words[:100], words[100:]).tolist() == [[row, row] for row in range(10)]
+
+
+def test_near_pairs_are_all_pairs_of_copies_that_share_most_of_their_bits():
+    base = fingerprints(3, seed=5)
+    bits = np.stack([flipped(row, places) for row in base for places in ([], [], [], [], [33])])
+    words = np.packbits(bits, axis=1).view(">u2").astype(np.uint16)
+    slow = [[a, b] for a, b in combinations(range(len(bits)), 2) if np.count_nonzero(bits[a] ^ bits[b]) <= MOST_DIFFERING]
+    assert near_pairs(words).tolist() == slow and len(slow) == 3 * 10
 
 
 def test_many_identical_ones_are_no_work():

@@ -116,7 +116,7 @@ def test_an_altered_manifest_is_found(copy):
 
 NO_MANIFESTS = [
     ("{", "not JSON"),
-    ("[]", "not the manifest"),
+    ("[]", r"manifest\.json.*is not the manifest of a store.*make one with `cmelt prepare`"),
     ('{"format": "other"}', "not the manifest"),
     ('{"format": "cmelt-store", "version": 9}', "version 9"),
     ('{"format": "cmelt-store", "version": 1}', "version 1, .*prepare it again"),
