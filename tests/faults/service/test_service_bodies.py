@@ -61,7 +61,7 @@ def test_half_of_a_second_request_over_the_same_connection_is_closed_too(serving
 
 
 def test_two_hundred_half_sent_requests_and_slow_bodies_take_nobody_s_place(serving):
-    with serving(limits=Limits(waiting=4, slow_seconds=1.0)) as asked:
+    with serving(limits=Limits(waiting=4, slow_seconds=3.0)) as asked:
 
         async def meanwhile(work) -> tuple[list, list[int]]:
             going_on = asyncio.create_task(asyncio.to_thread(work))

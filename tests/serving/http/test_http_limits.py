@@ -180,6 +180,9 @@ def test_a_full_service_refuses_before_it_takes_a_request_apart_and_says_all_tha
             with caplog.at_level(logging.INFO, "cmelt.serve"):
                 parts = [begun] if pieces == 1 else [begun[:7], begun[7:]]
                 said = raw(asked.port, parts[0], then=b"".join(parts[1:]), after=0.2).decode()
+                end = time.monotonic() + 5  # the caller has its answer before the log has its line
+                while not any("POST /v1/classify 503" in line for line in caplog.messages) and time.monotonic() < end:
+                    time.sleep(0.01)
             figures = asked.get("/metrics").body.decode()
             gate.set()
             assert inside.result().status == 200
