@@ -57,6 +57,7 @@ coverage: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet -c constraints.txt pytest-cov
 	-$(BIN)/python -m pytest -q $(TOGETHER) -m "not slow" --cov --cov-report=
 	$(BIN)/python -m coverage report
+	@mkdir -p build && $(BIN)/python -m coverage json -q -o build/coverage.json && echo "branches and statements apart: build/coverage.json, totals"
 
 mutants: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet -c constraints.txt mutmut
