@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import binascii
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -71,14 +72,14 @@ def test_the_default_table_s_codes_are_those_of_the_standard():
         -32768: "1111111111" + "1" + "0" * 15, 32767: "1111111111" + "0" + "1" * 15,
     }  # fmt: skip
     assert {value: default_code(value) for value in codes} == codes
-    found, left = decode(packed("".join(codes.values())), len(codes), [default_table()], None)
+    found, left = decode(packed("".join(codes.values())), len(codes), [default_table()], Path("x.scp"))
     assert found.tolist() == list(codes) and left < 8
 
 
 def test_random_values_survive_the_default_table():
     rng = np.random.default_rng(1)
     values = np.rint(rng.standard_cauchy(20_000) * 3).clip(-32768, 32767).astype(int)
-    found, _ = decode(stream(values, 0), len(values), [default_table()], None)
+    found, _ = decode(stream(values, 0), len(values), [default_table()], Path("x.scp"))
     assert np.array_equal(found, values)
 
 
@@ -97,8 +98,8 @@ def test_a_file_s_own_tables_and_switches_between_them_are_followed(tmp_path):
     two = [("1", 0, 1, -7), ("01", 12, 1, 0), ("00", 0, 0, 1)]
     bits = "0" + "10" + "110" + "0011" + "110" + "1111" + "111" + "1" + "01" + "100000000001" + "00" + "10"
     values = [0, 5, 103, 99, -7, -2047, 5]
-    tables = read_tables(own_tables(one, two), None)
-    found, left = decode(packed(bits), len(values), tables, None)
+    tables = read_tables(own_tables(one, two), Path("x.scp"))
+    found, left = decode(packed(bits), len(values), tables, Path("x.scp"))
     assert found.tolist() == values and left < 8
     bodies = bodies_of(np.array([values]), ("II",), order=0)
     record = read_bodies(tmp_path, {**bodies, 2: own_tables(one, two), 6: scp_data_section([packed(bits)], 1000, 10_000, 0)})
