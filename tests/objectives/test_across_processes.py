@@ -207,12 +207,12 @@ def test_reports_go_round_only_where_gathering_is_large(monkeypatch: pytest.Monk
     monkeypatch.setattr(f"{module}.ets_loss_by_ring", lambda *_: taken.append("ring"))
     monkeypatch.setattr(f"{module}.ets_loss", lambda *_: taken.append("gather"))
     monkeypatch.setattr(f"{module}.gather", lambda rows: rows)
-    for world, batch in ((1, 2048), (8, 512), (8, 1024), (64, 128), (64, 256)):
+    for world, batch in ((1, 2048), (2, 1024), (2, 2048), (8, 512), (8, 1024), (64, 128), (64, 256)):
         monkeypatch.setattr(f"{module}.processes", lambda world=world: world)
         group = torch.zeros(batch, dtype=torch.long)
         ecg = torch.zeros(batch, 1)
         ets_loss_of_all(ecg, ecg, Groups(group, group, "ignore"), torch.ones(()), torch.zeros(()), False)
-    assert taken == ["gather", "gather", "ring", "gather", "ring"]
+    assert taken == ["gather", "gather", "ring", "gather", "ring", "gather", "ring"]
     assert RING_FROM * 4 * 6 < 128 * 2**20  # bytes that gathering holds below it
 
 

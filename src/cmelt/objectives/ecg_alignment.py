@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cmelt.model.across_ranks import first_row, gather
-from cmelt.objectives.precision import full
+from cmelt.objectives.precision import unit
 
 
 def ecg_alignment_loss(one: Tensor, other: Tensor, temperature: float, within: bool) -> Tensor:
@@ -23,7 +23,7 @@ def ecg_alignment_loss(one: Tensor, other: Tensor, temperature: float, within: b
     Returns:
         Scalar.
     """
-    one, other = F.normalize(full(one), dim=1), F.normalize(full(other), dim=1)
+    one, other = unit(one), unit(other)
     everyone = gather(one), gather(other)  # [N, D] each
     there = _search(one, everyone[1], everyone[0] if within else None, temperature)
     back = _search(other, everyone[0], everyone[1] if within else None, temperature)

@@ -53,11 +53,10 @@ def ets_loss_by_ring(ecg: Tensor, text: Tensor, groups: Groups, scale: Tensor, b
     def truth_of(process: int) -> Pairs:
         return judged(groups.own, seen[process], groups.identical, 0 if process == rank else None)
 
+    divisor: Tensor | int = len(ecg)
     if balance:
         counts = torch.stack([both_kinds(truth_of(process)) for process in range(processes())]).sum(0)  # [2, B]
         divisor = counts.clamp(min=1) * len(ecg)
-    else:
-        divisor = torch.full((2, len(ecg)), len(ecg), device=ecg.device)
     loss: Tensor = _Ring.apply(full(ecg), full(text), scale, bias, truth_of, divisor)
     return loss
 
@@ -72,7 +71,7 @@ class _Ring(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, ecg: Tensor, text: Tensor, scale: Tensor, bias: Tensor, truth_of: Callable[[int], Pairs], divisor: Tensor
+        ctx: Any, ecg: Tensor, text: Tensor, scale: Tensor, bias: Tensor, truth_of: Callable[[int], Pairs], divisor: Tensor | int
     ) -> Tensor:
         rank, size = torch.distributed.get_rank(), processes()
         coming = pass_on(text.detach())  # the next block travels while one is judged
@@ -97,7 +96,7 @@ class _Ring(torch.autograd.Function):
 
 
 def _judge(
-    ecg: Tensor, text: Tensor, scale: Tensor, bias: Tensor, truth: Pairs, divisor: Tensor
+    ecg: Tensor, text: Tensor, scale: Tensor, bias: Tensor, truth: Pairs, divisor: Tensor | int
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """One block's share of the loss, and its gradients of the four tensors."""
     leaves = [tensor.detach().requires_grad_() for tensor in (ecg, text, scale, bias)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from cmelt.model.across_ranks import even_share
@@ -24,8 +23,7 @@ def info_nce_loss(ecg: Tensor, text: Tensor, truth: Pairs, scale: Tensor) -> Ten
     """
     logits = scale * full(ecg) @ full(text).T  # [B, N]
     logits = logits.masked_fill(truth.weight == 0, -torch.inf)
-    target = truth.positive.to(logits.dtype)
-    has_positive = (target.sum(1) > 0).to(logits.dtype)
-    log_likelihood = F.log_softmax(logits, dim=1).masked_fill(truth.weight == 0, 0.0)
-    losses = -(log_likelihood * target).sum(1) / target.sum(1).clamp(min=1)
-    return (losses * has_positive).sum() / even_share(has_positive.sum())
+    log_likelihood = logits.log_softmax(1).masked_fill(~truth.positive, 0.0).sum(1)  # [B], of the positives
+    positives = truth.positive.sum(1)  # [B]
+    with_positive = (positives > 0).to(logits.dtype).sum()
+    return -(log_likelihood / positives.clamp(min=1)).sum() / even_share(with_positive)

@@ -43,8 +43,7 @@ def judged(own_group: Tensor, text_group: Tensor, identical: str, diagonal: int 
     same = own_group[:, None] == text_group[None, :]  # [B, N]
     own = torch.zeros_like(same)
     if diagonal is not None:
-        rows = torch.arange(len(own_group), device=own_group.device)
-        own[rows, diagonal + rows] = True
+        own.diagonal(diagonal).fill_(True)
     positive = same & own if identical != "positive" else same
     weight = torch.ones(same.shape, device=same.device)
     if identical == "ignore":

@@ -29,8 +29,7 @@ def phrases_loss(ecg: Tensor, phrases: Tensor, held: Tensor, counted: Tensor, sc
     logits = scale * full(ecg) @ full(phrases).T + bias  # [B, K]
     present = held.to(logits.dtype)
     losses = F.binary_cross_entropy_with_logits(logits, present, reduction="none")
-    told = counted.to(logits.dtype)
-    return 0.5 * (_mean(losses, present * told) + _mean(losses, (1 - present) * told)).sum() / max(1, held.shape[1])
+    return 0.5 * (_mean(losses, present * counted) + _mean(losses, (1 - present) * counted)).sum() / max(1, held.shape[1])
 
 
 def _mean(losses: Tensor, weight: Tensor) -> Tensor:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from cmelt.config.settings import ObjectiveSettings
@@ -19,7 +18,7 @@ from cmelt.objectives.mem import mem_loss, mem_target
 from cmelt.objectives.mlm import mlm_loss
 from cmelt.objectives.pairs import pairs
 from cmelt.objectives.phrases import phrases_loss
-from cmelt.objectives.precision import full
+from cmelt.objectives.precision import unit
 
 
 @dataclass(frozen=True)
@@ -77,18 +76,19 @@ def _etm(outputs: Outputs, truth: Truth, _: ObjectiveSettings) -> Tensor:
 def _ets(outputs: Outputs, truth: Truth, settings: ObjectiveSettings) -> Tensor:
     ecg, text = _embeddings(outputs)
     if settings.contrast.normalise:
-        ecg, text = F.normalize(full(ecg), dim=1), F.normalize(full(text), dim=1)
+        ecg, text = unit(ecg), unit(text)
     groups = Groups(truth.own_group, truth.contrast_group, settings.contrast.identical_reports)
     return ets_loss_of_all(ecg, text, groups, outputs.scale, outputs.bias, settings.contrast.balance)
 
 
 def _embeddings(outputs: Outputs) -> tuple[Tensor, Tensor]:
-    assert outputs.ecg_embedding is not None and outputs.text_embedding is not None
+    assert outputs.ecg_embedding is not None
+    assert outputs.text_embedding is not None
     return outputs.ecg_embedding, outputs.text_embedding
 
 
 def _info_nce(outputs: Outputs, truth: Truth, settings: ObjectiveSettings) -> Tensor:
-    ecg, text = (F.normalize(full(embedding), dim=1) for embedding in _embeddings(outputs))
+    ecg, text = (unit(embedding) for embedding in _embeddings(outputs))
     identical = settings.contrast.identical_reports
     to_text = pairs(truth.own_group, truth.contrast_group, identical)
     to_ecg = pairs(truth.contrast_group, truth.own_group, identical)
@@ -97,10 +97,12 @@ def _info_nce(outputs: Outputs, truth: Truth, settings: ObjectiveSettings) -> Te
 
 
 def _phrases(outputs: Outputs, truth: Truth, _: ObjectiveSettings) -> Tensor:
-    assert outputs.ecg_embedding is not None and outputs.phrases is not None
-    assert truth.phrases_held is not None and truth.phrases_counted is not None
+    assert outputs.ecg_embedding is not None
+    assert outputs.phrases is not None
+    assert truth.phrases_held is not None
+    assert truth.phrases_counted is not None
     embedded, scale, bias = outputs.phrases
-    ecg, own_share = F.normalize(full(outputs.ecg_embedding), dim=1), F.normalize(full(embedded), dim=1)
+    ecg, own_share = unit(outputs.ecg_embedding), unit(embedded)
     # Each process has embedded its share of the step's phrases; what was added to make the shares even stands at the end.
     phrases = gather(own_share)[: truth.phrases_held.shape[1]]
     return phrases_loss(ecg, phrases, truth.phrases_held, truth.phrases_counted, scale, bias)
