@@ -73,7 +73,8 @@ def lay_out(name: str, scratch: Path) -> Path:
     """A copy of what the last commit holds, with a room's mutants made and their tests noted."""
     copy = scratch / name
     shutil.rmtree(copy, ignore_errors=True)
-    (copy / "mutants" / "benchmarks").mkdir(parents=True)
+    for folder in ("src", "benchmarks"):  # there when mutmut starts: what Python does not find then, it never looks for again
+        (copy / "mutants" / folder).mkdir(parents=True)
     told = subprocess.run(["git", "archive", "HEAD"], cwd=HOUSE, check=True, capture_output=True)
     with tarfile.open(fileobj=io.BytesIO(told.stdout)) as held:
         held.extractall(copy, filter="data")
