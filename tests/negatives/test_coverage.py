@@ -70,6 +70,17 @@ def test_coverage_counts_what_was_drawn() -> None:
     assert found.similarity_mean == 0.0
 
 
+def test_distinct_are_those_that_were_drawn_even_once() -> None:
+    """Each report has one candidate, its neighbour: what is drawn follows from whose turn it is."""
+    candidates, groups = np.roll(np.arange(40, dtype=np.int32), -1)[:, None], np.arange(40)
+    found = coverage(NegativeTable(candidates, "random", None, 0), np.eye(40), groups, 30, np.random.default_rng(3))
+    turns = np.random.default_rng(3).choice(groups, size=30)
+    once = [turn for turn in turns if (turns == turn).sum() == 1]
+    assert len(once) > 5
+    assert (found.distinct, found.ratio) == (len(set(turns)), len(set(turns)) / 30)
+    assert found.top_share == max((turns == turn).sum() for turn in turns) / 30
+
+
 def test_similarity_to_the_true_report_is_the_cosine() -> None:
     embeddings = np.array([[1, 0], [0.6, 0.8], [-1, 0]], dtype=np.float32)
     candidates = np.array([[1], [0], [1]], dtype=np.int32)
@@ -110,6 +121,10 @@ def test_the_same_generator_gives_the_same_report() -> None:
     table, groups = build_table(embeddings), np.arange(300)
     one, other = (text_only_accuracy(table, embeddings, groups, np.random.default_rng(5), pairs=100) for _ in range(2))
     assert one == other
-    assert text_only_accuracy(table, embeddings, groups, np.random.default_rng(5), pairs=5, folds=5).questions == 10
+    few = text_only_accuracy(table, embeddings, groups, np.random.default_rng(5), pairs=5)
+    assert few.questions == 10
+    interval = binomtest(round(few.accuracy * 10), 10).proportion_ci(method="wilson")
+    assert (few.low, few.high) == pytest.approx((interval.low, interval.high), abs=1e-5)
+    assert text_only_accuracy(table, embeddings, groups, np.random.default_rng(5), pairs=3, folds=2).questions == 6
     with pytest.raises(ConfigError, match=r"(?s)pairs.*4 pairs.*5 folds.*use more"):
         text_only_accuracy(table, embeddings, groups, np.random.default_rng(5), pairs=4)

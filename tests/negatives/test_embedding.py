@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import time
 from pathlib import Path
 
@@ -72,6 +74,22 @@ def test_an_encoder_that_gives_nonsense_is_refused() -> None:
             embed_distinct(REPORTS, lambda texts, nonsense=nonsense: nonsense, batch=6)
     with pytest.raises(ConfigError, match=r"(?s)reports: .*no report.*prepare a source"):
         embed_distinct([], CountingEncoder())
+
+
+def test_64_reports_are_embedded_at_once_where_nothing_else_is_asked_for() -> None:
+    encoder = CountingEncoder()
+    embed_distinct(["sinus" + "!" * number for number in range(65)], encoder)
+    assert [len(texts) for texts in encoder.batches] == [64, 1]
+
+
+def test_a_report_is_shorter_than_a_unit_before_it_is_one() -> None:
+    vectors = embed_distinct(["a", "b"], lambda texts: np.array([[0.3, -0.4], [0.0, 0.0]]))
+    np.testing.assert_allclose(vectors, [[0.6, -0.8], [0.0, 0.0]], atol=1e-7)
+
+
+def test_lsa_has_128_directions_where_the_reports_have_as_many_words() -> None:
+    reports = [f"word{number} other{number % 7}" for number in range(200)]
+    assert lsa_encoder(reports)(reports[:1]).shape == (1, 128)
 
 
 def test_lsa_puts_reports_that_share_findings_nearer() -> None:
@@ -167,7 +185,48 @@ def test_the_mean_is_over_the_reports_own_tokens(text_models: dict[str, Path]) -
     np.testing.assert_allclose(hf_encoder(text_models["bert"])([REPORTS[1], REPORTS[3]])[0], states.mean(axis=0), atol=1e-5)
 
 
+def test_no_more_than_256_pieces_of_a_report_are_read(text_models: dict[str, Path]) -> None:
+    import torch
+
+    shapes = []
+    handle = torch.nn.modules.module.register_module_forward_pre_hook(
+        lambda module, given: shapes.append(tuple(given[0].shape)) if isinstance(module, torch.nn.Embedding) else None
+    )
+    try:
+        hf_encoder(text_models["bert"])([" ".join(REPORTS * 30)])
+        assert (1, 256) in shapes and max(shape[-1] for shape in shapes) == 256
+        shapes.clear()
+        hf_encoder(text_models["bert"], max_tokens=20)([" ".join(REPORTS * 30)])
+        assert max(shape[-1] for shape in shapes) == 20
+    finally:
+        handle.remove()
+
+
+@pytest.mark.parametrize(("there_is_a_gpu", "expected"), [(True, "cuda"), (False, "cpu")])
+def test_an_encoder_runs_on_a_gpu_where_there_is_one_and_where_the_caller_says(
+    there_is_a_gpu: bool, expected: str, text_models: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    moved = []
+    monkeypatch.setattr("torch.cuda.is_available", lambda: there_is_a_gpu)
+    monkeypatch.setattr(torch.nn.Module, "to", lambda module, *where, **_: (moved.append(*where), module)[1])
+    for device in (None, "cpu:0"):
+        hf_encoder(text_models["bert"], device=device)
+    assert moved == [expected, "cpu:0"]
+
+
+def test_code_that_comes_with_an_encoder_is_not_run(text_models: dict[str, Path], tmp_path: Path) -> None:
+    """A folder may name classes of its own for its configuration and its model; the library's are taken."""
+    folder, canary = Path(shutil.copytree(text_models["bert"], tmp_path / "bert")), tmp_path / "was-here"
+    (folder / "own.py").write_text(f"open({str(canary)!r}, 'w')\nfrom transformers import BertConfig as C, BertModel as M\n")
+    config = json.loads((folder / "config.json").read_text()) | {"auto_map": {"AutoConfig": "own.C", "AutoModel": "own.M"}}
+    (folder / "config.json").write_text(json.dumps(config))
+    np.testing.assert_array_equal(hf_encoder(folder)(REPORTS), hf_encoder(text_models["bert"])(REPORTS))
+    assert not canary.exists()
+
+
 def test_an_encoder_that_cannot_be_had_names_the_way_without_one(tmp_path: Path) -> None:
     train_tokenizer(REPORTS, 300).save_pretrained(tmp_path)
-    with pytest.raises(ConfigError, match="lsa"):
+    with pytest.raises(ConfigError, match=rf'(?s){tmp_path}.*no text encoder can be loaded.*Error\).*set the encoder to "lsa"'):
         hf_encoder(tmp_path)

@@ -11,6 +11,7 @@ import pytest
 
 from cmelt.errors import StoreError
 from cmelt.negatives import NegativeTable, build_table, load_table, save_table
+from cmelt.publishing import published
 
 REPORTS = ["sinus rhythm. normal ecg", "atrial fibrillation with lbbb", "inferior infarct, old"]
 
@@ -33,7 +34,7 @@ def test_a_saved_table_comes_back_unchanged(table: NegativeTable, tmp_path: Path
 )
 def test_a_table_for_other_reports_is_refused(reports: list[str], table: NegativeTable, tmp_path: Path) -> None:
     save_table(table, tmp_path / "t", REPORTS)
-    with pytest.raises(StoreError, match=r"(?s)other reports.*delete the folder and build it anew"):
+    with pytest.raises(StoreError, match=rf"(?s){tmp_path / 't'}.*other reports.*delete the folder and build it anew"):
         load_table(tmp_path / "t", reports)
 
 
@@ -43,6 +44,35 @@ def test_tables_saved_by_earlier_versions_are_known_by_their_reports(table: Nega
     parts = [b"\x0e" + bytes(7) + b"Vorhofflimmern", b"\x11" + bytes(7) + "größere Q-Zacke".encode(), bytes(8)]
     manifest = json.loads((tmp_path / "t" / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["reports_sha256"] == hashlib.sha256(b"".join(parts)).hexdigest()
+
+
+@pytest.mark.parametrize("options", [{"strategy": "farthest"}, {"strategy": "random"}])
+def test_a_table_without_a_band_comes_back_without_one(options: dict, tmp_path: Path) -> None:
+    save_table(build_table(np.eye(3, dtype=np.float32), candidates=2, seed=4, **options), tmp_path / "t", REPORTS)
+    again = load_table(tmp_path / "t", REPORTS)
+    assert (again.strategy, again.band, again.seed) == (options["strategy"], None, 4)
+
+
+def test_a_pickle_in_the_place_of_the_table_is_not_opened(table: NegativeTable, tmp_path: Path) -> None:
+    """Whoever writes the folder writes its hashes, too: what numpy would unpickle it must refuse."""
+    save_table(table, tmp_path / "t", REPORTS)
+    manifest = json.loads((tmp_path / "t" / "manifest.json").read_text())
+    details = {name: manifest[name] for name in ("strategy", "band", "seed", "reports_sha256")}
+    with published(tmp_path / "t", details, replace=True) as staging:
+        np.save(staging / "candidates.npy", np.array([Canary(tmp_path / "was-here")], dtype=object), allow_pickle=True)
+    with pytest.raises(StoreError, match=r"(?s)candidates\.npy.*no array of numbers.*delete the folder"):
+        load_table(tmp_path / "t", REPORTS)
+    assert not (tmp_path / "was-here").exists()
+
+
+class Canary:
+    """Writes a file where it is unpickled."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+
+    def __reduce__(self) -> tuple:
+        return Path.touch, (self.place,)
 
 
 def test_a_flipped_byte_is_noticed(table: NegativeTable, tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ WEIGHTED = 2048
 Progress = Callable[[int, int], None]
 
 
-def farthest(embeddings: np.ndarray, count: int, device: str = "cpu", progress: Progress | None = None) -> np.ndarray:
+def farthest(embeddings: np.ndarray, count: int, device: str, progress: Progress | None = None) -> np.ndarray:
     """For each report the `count` least similar others, farthest first: the paper's search with the negated vector.
 
     Args:
@@ -45,7 +45,7 @@ def farthest(embeddings: np.ndarray, count: int, device: str = "cpu", progress: 
     chosen = np.empty((len(embeddings), count), dtype=np.int32)
     for rows, found in blocks:
         # A report is among its own farthest only where there are few: one more than needed was looked for.
-        for row, others in zip(range(rows.start, rows.stop), found, strict=True):
+        for row, others in enumerate(found, rows.start):
             chosen[row] = np.resize(others[others != row][:count], count)
         _tell(progress, rows.stop, len(embeddings))
     return chosen
@@ -86,7 +86,7 @@ def banded(
         heavy = _by_weight(weights if size < total else None, np.random.default_rng((seed, start, 2)))
         for rows in _blocks(start, min(start + SHARING, total), 4 * (len(pool) + len(heavy))):
             ranked = _similarity(embeddings, rows, pool)  # [b, size]
-            ends = np.partition(ranked, (beyond, nearest), axis=1)[:, [beyond, nearest]]
+            ends = np.partition(ranked, (beyond, nearest))[:, [beyond, nearest]]
             extra = _similarity(embeddings, rows, heavy)  # [b, WEIGHTED], nothing where the pool has everything
             for i, row in enumerate(range(rows.start, rows.stop)):
                 rng = np.random.default_rng((seed, row))
@@ -103,15 +103,15 @@ def banded(
 def anywhere(total: int, count: int, seed: int, weights: np.ndarray | None) -> np.ndarray:
     """For each of N ≥ 2 reports `count` others, however near: what plain random negatives are. int32 [N, count]."""
     chosen = np.empty((total, count), dtype=np.int32)
-    reach = np.cumsum(np.ones(total) if weights is None else weights)
+    if weights is None:
+        for row in range(total):
+            others = np.random.default_rng((seed, row)).choice(total - 1, min(count, total - 1), replace=False)
+            chosen[row] = np.resize(others + (others >= row), count)
+        return chosen
+    reach = np.cumsum(weights)
     for row in range(total):
-        rng = np.random.default_rng((seed, row))
-        if weights is None:
-            others = np.resize(rng.choice(total - 1, min(count, total - 1), replace=False), count)
-            chosen[row] = others + (others >= row)
-            continue
         # A point on the line of all weights from which the row's own stretch is cut out.
-        point = rng.random(count) * (reach[-1] - weights[row])
+        point = np.random.default_rng((seed, row)).random(count) * (reach[-1] - weights[row])
         point += weights[row] * (point >= reach[row] - weights[row])
         chosen[row] = np.minimum(np.searchsorted(reach, point, side="right"), total - 1)
     return chosen

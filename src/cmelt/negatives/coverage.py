@@ -61,7 +61,7 @@ def coverage(table: NegativeTable, embeddings: np.ndarray, groups: np.ndarray, d
     """
     own = rng.choice(groups, size=draws)
     negatives = draw(table, own, rng)
-    times = np.bincount(negatives, minlength=len(embeddings))
+    times = np.bincount(negatives)
     similarity = np.einsum("nd,nd->n", embeddings[own], embeddings[negatives])
     low, middle, high = (float(value) for value in np.quantile(similarity, QUANTILES))
     return Coverage(

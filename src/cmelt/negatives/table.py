@@ -107,7 +107,10 @@ def load_table(folder: Path, distinct: Sequence[str]) -> NegativeTable:
     manifest = verify(folder, StoreError)
     if manifest.get("reports_sha256") != _sha256_of(distinct):
         raise StoreError(folder, "the table of negatives was built for other reports", "delete the folder and build it anew")
-    candidates = np.load(folder / ARRAY, allow_pickle=False)
+    try:
+        candidates = np.load(folder / ARRAY, allow_pickle=False)
+    except ValueError as error:
+        raise StoreError(folder / ARRAY, "it is no array of numbers", "delete the folder and build it anew") from error
     band = None if manifest["band"] is None else (float(manifest["band"][0]), float(manifest["band"][1]))
     return NegativeTable(candidates, manifest["strategy"], band, int(manifest["seed"]))
 
@@ -142,7 +145,7 @@ def _sha256_of(distinct: Sequence[str]) -> str:
     """Of the reports in their order; each one's length goes in, so that no two lists run together to the same text."""
     digest = hashlib.sha256()
     for report in distinct:
-        text = report.encode("utf-8")
+        text = report.encode()
         digest.update(len(text).to_bytes(8, "little"))
         digest.update(text)
     return digest.hexdigest()
