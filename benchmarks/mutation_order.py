@@ -1,10 +1,12 @@
-"""A pytest plugin of `mutation.py`: quick tests first, and tests' own processes left alone while functions are noted."""
+"""A pytest plugin of `mutation.py`: quick tests first, no test of speed, and tests' own processes left alone while functions are
+noted."""
 
 from __future__ import annotations
 
 import importlib
 import json
 import os
+import time
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
@@ -25,6 +27,9 @@ for name in (
 ):
     with suppress(ImportError):
         importlib.import_module(name)
+#: Where a mutant's own code is noted or looked up at each call, and on a busy machine, all is slower than tests of speed allow:
+#: by the clock that they read, no time passes. What never ends is told otherwise.
+time.process_time = lambda: 0.0
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
