@@ -42,8 +42,8 @@ HOUSE = Path(__file__).resolve().parents[1]
 RESULTS = HOUSE / "benchmarks" / "results" / "mutation.json"
 ROOMS = ("objectives", "negatives", "batches", "store", "records", "readers")
 READERS = "src/cmelt/records/readers/*"
-READING = ("aecg", "binary", "dicom", "edf", "hdf5", "matlab", "muse", "numpy", "packed", "philips", "scp", "table", "vendor",
-           "wfdb", "xml")  # fmt: skip
+READING = ("aecg", "apart", "binary", "dicom", "edf", "hdf5", "matlab", "muse", "numpy", "packed", "philips", "reading", "scp",
+           "stated_facts", "table", "vendor", "wfdb", "xml")  # fmt: skip
 #: How mutmut's exit status is read. Tests that cannot even be collected (2) fail by the mutant: those of the copy can.
 FOUND, LIVED, ENDLESS, UNTESTED = {1, 2, 3}, {0}, {-24, 24, 36, 152}, {5, 33}
 LITERAL = r"\"[^\"]*\"|'[^']*'"

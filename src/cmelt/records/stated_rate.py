@@ -37,7 +37,7 @@ def suspected_rate(beats: Beats, line: Line | None) -> str:
     Args:
         line: what stands out of the spectrum, out of `cmelt.records.mains`.
     """
-    if beats.cut.shape[1] < FEWEST_BEATS or beats.peaks.size < FEWEST_BEATS:
+    if beats.cut.shape[1] < FEWEST_BEATS:
         return ""
     features = rate_features(beats)
     for name, weights, offset, least, displaced in (
