@@ -13,7 +13,8 @@ def flags_set_in_the_code() -> set[str]:
     """What stands before the colon, or alone, in every flag that the room sets."""
     code = "".join(path.read_text(encoding="utf-8") for path in sorted(Path(cmelt.records.__file__).parent.glob("*.py")))
     told = set(re.findall(r'f"([a-z]+(?:-[a-z]+)*):\{', code))
-    return told | {"short", "poor-quality", "arms-reversed", "limb-inconsistent", "unit-suspect", "drifting", "padded", "cropped"}
+    records = {"short", "poor-quality", "drifting", "low-voltage", "high-voltage", "unit-suspect", "padded", "cropped"}
+    return told | records | {"arms-reversed", "limb-inconsistent"}
 
 
 def test_each_flag_that_is_set_has_words():

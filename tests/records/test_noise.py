@@ -94,6 +94,13 @@ def test_a_record_whose_baselines_wander_as_far_as_its_beats_are_high_is_driftin
             assert "drifting" not in quality_flags(wandering(larger, 0.3))
 
 
+def test_one_step_of_all_baselines_is_no_drifting():
+    heart = simulate(20_000, [], rate=100)
+    stepped = heart.signal.copy()
+    stepped[:, 500:] += np.ptp(heart.signal, axis=1, keepdims=True)
+    assert "drifting" not in quality_flags(replace(heart, signal=stepped))
+
+
 def test_few_leads_that_wander_make_no_drifting_record():
     far = wandering(ECG, 3.0)
     assert "drifting" not in quality_flags(replace(ECG, signal=np.concatenate([far.signal[:4], ECG.signal[4:]])))

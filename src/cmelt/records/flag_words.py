@@ -26,7 +26,9 @@ _WORDS = {
     "chest-reversed": "V1 to V6 look as if in reverse",
     "short": "shorter than 5 s",
     "poor-quality": "poor quality in all leads",
-    "drifting": "the baselines wander as far as the beats are high",
+    "drifting": "the baselines wander strongly",
+    "low-voltage": "low voltage in all leads (or a wrong gain)",
+    "high-voltage": "unusually high voltage (or a wrong gain)",
     "mains": "{} Hz hum of the mains",
     "unit-suspect": "the unit looks wrong: beats of under 0.03 mV in every lead",
     "rate-suspect": "the stated sampling rate looks wrong: {}",
@@ -37,10 +39,10 @@ _RATES = {"×2": "twice the true one", "÷2": "half the true one"}
 #: Flags of one lead each that are told together: "V1, V2 are noisy" takes less room than two clauses.
 _PLURAL = {" is ": " are ", " has ": " have ", " looks ": " look "}
 
-#: What can make an answer about an ECG wrong however good the model is: names, order, unit, rate or length of what it was given.
+#: What can make an answer about an ECG wrong however good the model is: names, order, unit, gain, rate, length of what it got.
 DOUBTFUL = ("limb-swapped", "limb-inverted", "limb-inconsistent", "arms-reversed", "electrodes-exchanged", "duplicated",
             "upside-down", "chest-inverted", "chest-swapped", "chest-reversed", "dropout", "unit-suspect",
-            "rate-suspect", "drifting", "poor-quality", "short")  # fmt: skip
+            "rate-suspect", "low-voltage", "high-voltage", "drifting", "poor-quality", "short")  # fmt: skip
 
 
 def in_words(flag: str) -> str:

@@ -13,9 +13,10 @@ from cmelt.records.record import Signal
 FEWEST_BEATS = 3
 #: Means of so much are what a baseline is, s.
 _WANDER_SECONDS = 0.5
-#: A record drifts where half of its leads wander farther than this share of their beats' height; two of a thousand records of
-#: PTB-XL (folds 1 to 8) do.
-DRIFTING_ABOVE = 0.87
+#: A record drifts where, in half of its leads, a tenth of the steps from one mean to the next exceed this share of their beats'
+#: height; three of a thousand records of PTB-XL (folds 1 to 8) do.
+DRIFTING_ABOVE = 0.27
+_MOST_STEPS = 0.9
 #: Added to that height, so that leads without beats are no reason, mV.
 _LEAST_HEIGHT = 0.05
 #: Two seconds, in which there is a beat, are quiet where a lead moves less than this, mV.
@@ -45,12 +46,17 @@ def record_noise(scores: NDArray[np.float64]) -> float:
 
 
 def is_drifting(beats: Beats) -> bool:
-    """Whether baselines wander about as far as beats are high; no of too few beats."""
+    """Whether baselines wander strongly beside the height of the beats; no of too few beats.
+
+    One large step, as of a premature beat, is not wandering: most steps must be small in a steady record, not all.
+    """
     if beats.cut.shape[1] < FEWEST_BEATS:
         return False
-    spread, _ = _wander(beats.signal, max(round(_WANDER_SECONDS * beats.rate), 2))
+    levels = _levels(beats.signal, max(round(_WANDER_SECONDS * beats.rate), 2))
+    steps = np.sort(np.abs(levels[:, 1:] - levels[:, :-1]), axis=1)
     height = np.maximum.reduce(beats.middle, axis=1) - np.minimum.reduce(beats.middle, axis=1)
-    return bool(np.median(spread / (height + _LEAST_HEIGHT)) > DRIFTING_ABOVE)
+    many = steps[:, round(_MOST_STEPS * (steps.shape[1] - 1))]
+    return bool(np.median(many / (height + _LEAST_HEIGHT)) > DRIFTING_ABOVE)
 
 
 def noise_features(beats: Beats) -> NDArray[np.float64]:
@@ -66,10 +72,16 @@ def noise_features(beats: Beats) -> NDArray[np.float64]:
     return features
 
 
+def _levels(signal: Signal, half: int) -> NDArray[np.float32]:
+    """[leads, stretches] the means of `half` samples each."""
+    count = signal.shape[1] // half
+    return np.asarray(signal[:, : count * half].reshape(len(signal), count, half) @ np.full(half, 1 / half, np.float32))
+
+
 def _wander(signal: Signal, half: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """[leads] how far the means of `half` samples spread, and the largest step from one to the next."""
-    count = signal.shape[1] // half
-    levels = signal[:, : count * half].reshape(len(signal), count, half) @ np.full(half, 1 / half, np.float32)
+    levels = _levels(signal, half)
+    count = levels.shape[1]
     ordered = np.sort(levels, axis=1)
     steps = np.abs(levels[:, 1:] - levels[:, :-1])
     spread = ordered[:, round(0.95 * (count - 1))] - ordered[:, round(0.05 * (count - 1))]

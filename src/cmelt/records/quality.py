@@ -1,7 +1,7 @@
 """What is wrong with a record, as flags: with single leads, with the leads together, with what the file says of them.
 
 Each question has its own file: `leads.py` (Einthoven), `reversal.py` (arm electrodes), `polarity.py` (all turned; V1 to V6 in
-reverse), `chest_leads.py` (one turned, two exchanged), `noise.py`, `mains.py`, `stated_rate.py`.
+reverse), `chest_leads.py` (one turned, two exchanged), `noise.py`, `voltage.py`, `mains.py`, `stated_rate.py`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from cmelt.records.reversal import NEEDED, exchanged_electrodes
 from cmelt.records.screens import Ranges, may_be_clipped, may_end_beats, may_stand_still, surely_consistent, surely_moving
 from cmelt.records.stated_rate import suspected_rate
 from cmelt.records.stated_unit import suspected_unit
+from cmelt.records.voltage import unusual_voltage
 
 #: A lead that stays this close to its median is an unplugged one (two steps of a 5 µV converter), mV.
 FLAT_MV = 0.010
@@ -155,8 +156,8 @@ def quality_flags(record: Record) -> tuple[str, ...]:
     Of leads: "nan:V3", "flat:II", "clipped:V1", "dropout:V5", "jump:V6", "missing:aVR", "derived:III", "noisy:V2". Of leads
     together: "duplicated:V1/V2", "limb-swapped:I/II", "limb-inverted:III", "limb-inconsistent", "arms-reversed",
     "electrodes-exchanged:right-arm/leg", "upside-down", "chest-inverted:V3", "chest-swapped:V1/V2", "chest-reversed". Of the
-    record: "short", "poor-quality", "drifting", "mains:50", "mains:60". Of what the file says: "unit-suspect",
-    "rate-suspect:×2" (the stated rate seems twice the true one), "rate-suspect:÷2".
+    record: "short", "poor-quality", "drifting", "low-voltage", "high-voltage", "mains:50", "mains:60". Of what the file says:
+    "unit-suspect", "rate-suspect:×2" (the stated rate seems twice the true one), "rate-suspect:÷2".
     """
     record = without_calibration(record)
     if not record.signal.flags.c_contiguous:  # read sample by sample; leads are looked at one by one
@@ -233,12 +234,15 @@ def _beat_flags(record: Record, live: Sequence[str], limb_fault: bool) -> list[s
     scores = lead_noise(beats)
     line = mains_line(record)
     flags = [f"noisy:{lead}" for lead, score in zip(record.leads, scores, strict=True) if lead in live and score > NOISY_ABOVE]
+    rows = {lead: record.leads.index(lead) for lead in live}
     if record_noise(scores) > POOR_ABOVE:
         flags.append("poor-quality")
+    elif voltage := unusual_voltage(beats, rows):
+        flags.append(voltage)
     if is_drifting(beats):
         flags.append("drifting")
     if not limb_fault:
-        flags += _lead_faults(beats, {lead: record.leads.index(lead) for lead in live})
+        flags += _lead_faults(beats, rows)
     if line is not None and line.hertz in (50, 60):
         flags.append(f"mains:{line.hertz}")
     if wrong := suspected_rate(beats, line):
