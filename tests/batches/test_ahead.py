@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import signal
 import threading
 import time
 from collections import deque
@@ -148,6 +149,22 @@ def test_an_interruption_leaves_no_thread_behind(reason):
     assert not threads_that_load()
 
 
+def test_what_has_not_begun_when_the_loop_is_interrupted_is_not_made():
+    """Ctrl-C while the loop waits for a batch: the one in hand is finished, the one behind it is left."""
+    made: list[int] = []
+
+    def make(step: int) -> int:
+        made.append(step)
+        time.sleep(0.1)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        time.sleep(0.3)
+        return step
+
+    with pytest.raises(KeyboardInterrupt), Ahead(make, 9, 1) as ahead:
+        ahead.batch(0)
+    assert made == [0] and not threads_that_load()
+
+
 def test_a_shard_that_is_gone_is_named_by_the_batch_that_needs_it(tiny_store, tmp_path, maker):
     import shutil
 
@@ -165,6 +182,61 @@ def test_loaders_are_no_more_than_each_process_has_cores(monkeypatch):
     assert [loaders_for(wanted, 1) for wanted in (0, 2, 40)] == [0, 2, 16]
     assert [loaders_for(wanted, 8) for wanted in (0, 2, 40)] == [0, 2, 2]
     assert loaders_for(4, 32) == 1
+
+
+def test_where_the_system_does_not_say_which_cores_are_ours_all_of_them_count(monkeypatch):
+    monkeypatch.delattr("os.sched_getaffinity", raising=False)
+    monkeypatch.setattr("os.cpu_count", lambda: 6)
+    assert [loaders_for(40, processes) for processes in (1, 2, 4)] == [6, 3, 1]
+    monkeypatch.setattr("os.cpu_count", lambda: None)  # nor how many there are
+    assert loaders_for(40, 1) == 1
+
+
+def test_a_step_beyond_the_end_is_made_and_none_after_it():
+    made: list[int] = []
+    with Ahead(lambda step: made.append(step) or step, 6, 2) as ahead:
+        assert [ahead.batch(9), ahead.batch(6)] == [9, 6]
+    assert made == [9, 6]
+
+
+def tensors_of(part: object) -> list[torch.Tensor]:
+    """Every tensor of a batch, those of its views and phrases too."""
+    if isinstance(part, torch.Tensor):
+        return [part]
+    return [tensor for f in fields(part) for tensor in tensors_of(getattr(part, f.name))] if is_dataclass(part) else []
+
+
+def test_all_of_a_pinned_batch_is_pinned_and_its_signals_from_the_beginning(maker, monkeypatch):
+    """Without a GPU no memory can be pinned: what asks for it is written down instead."""
+    empty, asked, pinned = torch.empty, [], []
+    monkeypatch.setattr(
+        torch, "empty", lambda *shape, pin_memory=False, **named: (asked.append(pin_memory), empty(*shape, **named))[1]
+    )
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: (pinned.append(tensor.clone()), pinned[-1])[1])
+    plain, batch = maker(*CROPPED).batch(2), maker(*CROPPED, pinned=True).batch(2)
+    assert asked == [True] and same(batch, plain)
+    assert {id(tensor) for tensor in tensors_of(batch)} == {id(tensor) for tensor in pinned}
+    assert len(tensors_of(batch)) == len(tensors_of(plain)) == 17
+
+
+def test_the_model_and_the_objectives_are_handed_what_the_batch_holds(maker):
+    two = ("objectives.ecg_alignment=1", "objectives.alignment.view=augmented", "masking.lead_drop=0.3")
+    batch = maker(*CROPPED, *two).batch(1)
+    views, truth = batch.views(16)
+    for mine, its in (
+        (views.kept, batch.kept), (views.tokens, batch.tokens), (views.text_mask, batch.text_mask), (views.words, batch.words),
+        (views.clean_tokens, batch.clean_tokens), (views.clean_text_mask, batch.clean_text_mask),
+        (views.phrase_tokens, batch.phrases.tokens), (views.phrase_mask, batch.phrases.mask),
+        (truth.measured, batch.measured), (truth.kept, batch.kept), (truth.words, batch.words),
+        (truth.own_group, batch.own_group), (truth.text_group, batch.text_group), (truth.contrast_group, batch.own_group),
+        (truth.phrases_held, batch.phrases.held), (truth.phrases_counted, batch.phrases.counted),
+    ):  # fmt: skip
+        assert mine is its
+    assert truth.samples_per_token == 16
+    assert torch.equal(views.second_ecg, batch.second.true(batch.millivolts_per_step) * batch.second.leads_kept[..., None])
+    plain = maker(*PLAIN).batch(1).views(16)
+    assert plain[0].phrase_tokens is plain[0].phrase_mask is plain[1].phrases_held is plain[1].phrases_counted is None
+    assert plain[0].clean_tokens is plain[0].clean_text_mask is plain[0].second_ecg is None
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")

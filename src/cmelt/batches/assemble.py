@@ -181,7 +181,7 @@ class Batches:
         """The signals [B, L, T]: a stretch of each where the recipe crops, else each moved in time by up to `shift_seconds`;
         what is moved in is zero."""
         length, most = self.recipe.seen_samples, int(self.recipe.augmentation.shift_seconds * self.store.rate)
-        begin = np.zeros(len(rows), dtype=np.int64)
+        begin: NDArray[np.int64] | int = 0
         if length < self.store.samples:
             begin = rng.integers(0, self.store.samples - length + 1, len(rows))
         elif most:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import compress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,16 +66,15 @@ def corpus_of(store: AnyStore, split: str = "train") -> Corpus:
             "pre-training needs pairs: prepare the store with reports",
         )
     kept = rows[good]
-    distinct = [report for report, keep in zip(every, fit, strict=True) if keep]
+    distinct = list(compress(every, fit))
     group = (np.cumsum(fit) - 1)[number[good]]
     # Few sets of leads are absent from many records: each is looked at once.
     missing = [tuple(absent) for absent in store.index["missing_leads"].iloc[kept]]
     places = {absent: place for place, absent in enumerate(dict.fromkeys(missing))}
-    patterns = np.array([[lead not in absent for lead in store.leads] for absent in places], dtype=bool)
+    patterns = np.array([[lead not in absent for lead in store.leads] for absent in places])
     measured = patterns[[places[absent] for absent in missing]]
     part = store.part[kept] if isinstance(store, JoinedStore) else np.zeros(len(kept), np.int64)
-    known = store.index["patient"].iloc[kept].tolist()
-    patients = tuple(patient or f"record {row}" for patient, row in zip(known, kept.tolist(), strict=True))
+    patients = tuple(patient or f"record {row}" for row, patient in store.index["patient"].iloc[kept].items())
     return Corpus(kept, group, distinct, measured, int((~good).sum()), part, _shares(store, kept), patients)
 
 
@@ -83,7 +83,6 @@ def _shares(store: AnyStore, rows: NDArray[np.int64]) -> tuple[Share, ...]:
     if not isinstance(store, JoinedStore) or set(store.weights) == {1.0}:
         return ()
     pairs = np.bincount(store.part[rows], minlength=len(store.parts))
-    for part, count in zip(store.parts, pairs.tolist(), strict=True):
-        if not count:
-            raise StoreError(part.path, "has no pair to draw, whatever its weight", "leave it out")
-    return tuple(Share(count, weight) for count, weight in zip(pairs.tolist(), store.weights, strict=True))
+    for place in np.flatnonzero(pairs == 0):
+        raise StoreError(store.parts[place].path, "has no pair to draw, whatever its weight", "leave it out")
+    return tuple(map(Share, pairs.tolist(), store.weights))

@@ -22,9 +22,9 @@ def positions(count: int, size: int, step: int, seed: int) -> NDArray[np.int64]:
     wanted = np.arange(first, first + size)
     passes = wanted // count
     result = np.empty(size, dtype=np.int64)
-    for number in np.unique(passes):
+    for number in np.unique(passes).tolist():
         inside = passes == number
-        result[inside] = _shuffled(count, seed, int(number))[wanted[inside] % count]
+        result[inside] = _shuffled(count, seed, number)[wanted[inside] % count]
     return result
 
 
@@ -51,13 +51,13 @@ def weighted_positions(shares: Sequence[Share], size: int, step: int, seed: int)
     length, before = sum(draws), np.cumsum([0, *(share.pairs for share in shares)])
     wanted = np.arange(step * size, (step + 1) * size)
     result = np.empty(size, dtype=np.int64)
-    for number in np.unique(wanted // length):
+    for number in np.unique(wanted // length).tolist():
         inside = np.flatnonzero(wanted // length == number)
-        stores, turns = (column[wanted[inside] % length] for column in _mixture(draws, seed, int(number)))
-        for store in np.unique(stores):
+        stores, turns = (column[wanted[inside] % length] for column in _mixture(draws, seed, number))
+        for store in np.unique(stores).tolist():
             own = stores == store
             turn = number * draws[store] + turns[own]
-            result[inside[own]] = before[store] + _in_turn(shares[store].pairs, turn, seed, int(store))
+            result[inside[own]] = before[store] + _in_turn(shares[store].pairs, turn, seed, store)
     return result
 
 
@@ -65,9 +65,9 @@ def _in_turn(count: int, turns: NDArray[np.int64], seed: int, store: int) -> NDA
     """What a store of `count` pairs draws at its `turns`, counted from the beginning of the run."""
     passes = turns // count
     result = np.empty(turns.size, dtype=np.int64)
-    for number in np.unique(passes):
+    for number in np.unique(passes).tolist():
         inside = passes == number
-        result[inside] = _shuffled_store(count, seed, int(number), store)[turns[inside] % count]
+        result[inside] = _shuffled_store(count, seed, number, store)[turns[inside] % count]
     return result
 
 

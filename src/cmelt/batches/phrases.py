@@ -77,7 +77,7 @@ def phrase_book(corpus: Corpus, settings: PhraseSettings) -> PhraseBook:
     if not texts:
         fault = f"no phrase occurs in {settings.least} records or more"
         raise StoreError("reports", fault, "lower objectives.phrase.least, or set objectives.phrases to 0")
-    return PhraseBook(Phrases(texts, vstack([mined.held for mined in found], format="csr")), np.array(home, np.int64))
+    return PhraseBook(Phrases(texts, vstack([mined.held for mined in found], format="csr")), np.array(home))
 
 
 def save_phrases(book: PhraseBook, folder: Path) -> None:
