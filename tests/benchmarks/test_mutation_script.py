@@ -98,6 +98,56 @@ def test_what_never_ends_counts_as_found_and_what_no_test_reaches_does_not(copy:
     )
 
 
+def test_what_no_test_reaches_in_its_own_process_is_tried_by_those_that_start_others(
+    copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A loss that several processes sum is run by no line of the tests' own process."""
+    tests = {"tests/test_beats.py": "def test_rate(): ...", "tests/test_ring.py": "from tiny_runs import apart\napart(print)\n"}
+    for name, text in tests.items():
+        (copy / name).parent.mkdir(exist_ok=True)
+        (copy / name).write_text(text, encoding="utf-8")
+    reached, ring, beats = "rooms.leads.xǁLeadǁname", "tests/test_ring.py::test_ring", "tests/test_beats.py::test_rate"
+    noted = {"duration_by_test": {ring: 9.0, beats: 0.1}, "tests_by_mangled_function_name": {reached: [beats]}}
+    stats = copy / "mutants" / "mutmut-stats.json"
+    stats.write_text(json.dumps(noted), encoding="utf-8")
+    runs: list[tuple[list[str], dict[str, list[str]]]] = []
+
+    def run(_: Path, mutants: list[str]) -> None:
+        known = json.loads(stats.read_text(encoding="utf-8"))["tests_by_mangled_function_name"]
+        runs.append((list(mutants), known))
+        for path in (copy / "mutants" / "src").rglob("*.meta"):
+            codes = json.loads(path.read_text(encoding="utf-8"))["exit_code_by_key"]
+            found = {
+                name: int(ring in known[name.partition("__mutmut_")[0]]) for name in codes if name in mutants and len(runs) > 1
+            }
+            first = {name: 33 if "beats" in name else 0 for name in codes if name in mutants and len(runs) == 1}
+            path.write_text(json.dumps({"exit_code_by_key": codes | first | found}), encoding="utf-8")
+
+    monkeypatch.setattr(mutation, "run_mutmut", run)
+    asked = ["rooms.beats.x_rate__mutmut_1", f"{reached}__mutmut_1"]
+    assert mutation.judge(copy, asked) == dict.fromkeys(asked, 1)  # untested, and living, before
+    assert [mutants for mutants, _ in runs] == [asked, asked]
+    assert runs[1][1] == {"rooms.beats.x_rate": [ring], reached: sorted([beats, ring])}
+
+
+def test_what_does_not_end_among_forks_is_judged_in_a_process_of_its_own(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mutant, calls = "rooms.beats.x_rate__mutmut_3", []
+    noted = {"duration_by_test": {}, "tests_by_mangled_function_name": {"rooms.beats.x_rate": ["tests/test_beats.py::test_rate"]}}
+    (copy / "mutants" / "mutmut-stats.json").write_text(json.dumps(noted), encoding="utf-8")
+    monkeypatch.setattr(mutation, "run_mutmut", lambda *_: None)
+    monkeypatch.setattr(mutation, "codes_of", lambda *_: {mutant: -24})
+
+    class Ended:
+        returncode = 0
+
+    monkeypatch.setattr(mutation.subprocess, "run", lambda command, **named: (calls.append((command, named)), Ended())[1])
+    assert mutation.judge(copy, [mutant]) == {mutant: 0}
+    [(command, named)] = calls
+    assert command[-1] == "tests/test_beats.py::test_rate" and named["cwd"] == copy / "mutants"
+    assert named["env"]["MUTANT_UNDER_TEST"] == mutant
+    assert named["env"]["PYTHONPATH"].split(":") == [str(copy / "mutants" / folder) for folder in ("src", "benchmarks")]
+
+
 def test_those_that_lived_are_judged_again_only_where_they_are_the_same_fault(
     copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
