@@ -62,12 +62,10 @@ def flags_in_words(flags: tuple[str, ...] | list[str]) -> list[str]:
 
 def _clause(kind: str, about: list[str]) -> str:
     words = _WORDS[kind]
-    if kind in ("limb-swapped", "chest-swapped", "duplicated"):
+    if kind in ("limb-swapped", "chest-swapped", "duplicated", "electrodes-exchanged"):
         named = "; ".join(one.replace("/", " and ") for one in about)
     elif kind == "rate-suspect":
         named = ", ".join(_RATES.get(one, one) for one in about)
-    elif kind == "electrodes-exchanged":
-        named = "; ".join(one.replace("/", " and ") for one in about)
     else:
         named = ", ".join(about)
     if len(about) > 1:
