@@ -213,7 +213,7 @@ def _left_out(
     warnings = []
     if left_out.any():
         warnings.append(f"{left_out.sum()} records are left out: copies of records of another store in a more protected split")
-    twice = int((shared & ~left_out & (splits == PROTECTED.index("train"))).sum())
+    twice = int((_spans(groups[~left_out], part[~left_out]) & (splits[~left_out] == PROTECTED.index("train"))).sum())
     if twice:
         warnings.append(f"{twice} train records are, by their fingerprints, in several of the stores, and count in each")
     return left_out, tuple(warnings)
