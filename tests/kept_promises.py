@@ -56,6 +56,7 @@ def _asking(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def asked(*args: Any, **named: Any) -> Any:
         given = dict(zip(names, args, strict=False)) | named
+        assert not any(isinstance(value, str) and value == "None" for value in given.values()), "nothing, written out"
         unasked = [name for name, value in given.items() if value is None and name in strict]
         assert not unasked, f"{function.__qualname__} is handed None as {', '.join(unasked)}"
         answer = function(*args, **named)
@@ -67,7 +68,7 @@ def _asking(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _telling(self: RecordError, where: str | Path, fault: str, remedy: str = "") -> None:
     """A RecordError's beginning, held to what the family promises."""
-    assert isinstance(where, str | Path) and str(where), "an error that names no file"
+    assert isinstance(where, str | Path) and str(where) not in ("", "None"), "an error that names no file"
     assert isinstance(fault, str) and fault and isinstance(remedy, str), "an error that says nothing"
     assert remedy or fault in SAY_ALL, f"an error without a remedy: {fault}"
     assert str(where) != fault and not str(where).startswith(("holds ", "is ", "has ", "the ", "a ")), (

@@ -95,6 +95,18 @@ def test_what_the_caller_says_must_be_what_the_file_says(reader, tmp_path):
 
 
 @each_reader
+def test_a_file_of_another_format_is_refused_by_name(reader, tmp_path):
+    for name, write in GOOD_FILES.items():
+        if name == reader.NAME:
+            continue
+        (tmp_path / name).mkdir()
+        other = write(tmp_path / name)
+        with pytest.raises(RecordError) as caught:
+            reader.read(other)
+        assert caught.value.where == str(other)
+
+
+@each_reader
 def test_a_file_of_another_name_is_called_by_it(reader, tmp_path):
     good = GOOD_FILES[reader.NAME](tmp_path)
     other = good if reader.NAME == "WFDB" else good.rename(tmp_path / "another.one.x")
