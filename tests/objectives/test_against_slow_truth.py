@@ -56,7 +56,7 @@ def test_mlm_of_a_batch_without_masked_pieces_is_zero_and_can_be_derived():
 
 @pytest.mark.parametrize("absent", [(), (2,), (0, 1)])
 def test_mem_is_the_error_of_masked_tokens_on_measured_leads(absent):
-    leads, tokens, samples = 3, 4, 5
+    leads, tokens, samples = 3, 7, 5  # six tokens are hidden: no count can stand in for another
     ecg = doubles(2, leads, tokens * samples + 3, seed=1)  # the last samples belong to no token
     measured = torch.ones(2, leads, dtype=torch.bool)
     measured[0, list(absent)] = False
