@@ -97,7 +97,17 @@ def test_a_sex_is_read_from_words_alone(value, sex):
 
 
 @pytest.mark.parametrize(
-    "facts", [{"gain": 200}, {"scale": 0.001}, {"baseline": 1024}, {"resolution": np.array([4.88])}, {"gain": [200, 200]}]
+    "facts",
+    [
+        {"gain": 200},
+        {"scale": 0.001},
+        {"baseline": 1024},
+        {"resolution": np.array([4.88])},
+        {"gain": [200, 200]},
+        {"gain": np.full(12, 200.0)},
+        {"baseline": np.array([0, 0, 1])},
+        {"scale": np.array(["1", "1"])},
+    ],
 )
 def test_a_gain_is_neither_ignored_nor_guessed_at(facts):
     with pytest.raises(RecordError, match="gain"):

@@ -175,4 +175,6 @@ def _as_age(value: object) -> float | None:
 
 def _changes_nothing(name: str, value: object) -> bool:
     neutral = 0.0 if name in ("baseline", "offset") else 1.0
-    return (isinstance(value, np.ndarray) and value.dtype.kind in "iuf" and bool((value == neutral).all())) or value == neutral
+    if isinstance(value, np.ndarray):
+        return value.dtype.kind in "iuf" and bool((value == neutral).all())
+    return value == neutral
