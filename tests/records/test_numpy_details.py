@@ -108,4 +108,3 @@ def test_an_archive_with_a_comment_is_found_and_a_cut_one_is_truncated(tmp_path)
     path.write_bytes(damaged)
     with pytest.raises(RecordError, match=r"the archive is damaged \(write it again with numpy.savez\)"):
         numpy_file.read(path, SAID)
-    assert ReadOptions() == NOTHING_GIVEN
