@@ -130,10 +130,10 @@ def _check_settings(settings: ShardSettings, workers: int, shard_records: int) -
             raise StoreError(
                 f"--{name}", "is out of range", "rates 20 to 5000 Hz, 1 to 600 s, at least one worker, 1 to 100,000 a shard"
             )
-    fits = LARGEST_SHARD // (len(LEADS) * settings.samples * 2)
-    if shard_records > max(fits, 1):
+    fits = LARGEST_SHARD // (len(LEADS) * settings.samples * 2)  # 7 at least, at the highest rate and length
+    if shard_records > fits:
         fault = f"{shard_records} records make shards of more than {LARGEST_SHARD // 2**20} MiB, which every worker holds"
-        raise StoreError("--shard-records", fault, f"give at most {max(fits, 1)}")
+        raise StoreError("--shard-records", fault, f"give at most {fits}")
 
 
 def _put_in_place(folder: Path, target: Path) -> None:
