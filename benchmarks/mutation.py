@@ -100,6 +100,8 @@ def lay_out(name: str, scratch: Path) -> Path:
     # mutmut has no command that makes mutants and notes their tests without trying any: it does so on its way to a name that
     # is none, and ends there.
     run_mutmut(copy, ["none"])
+    if not (copy / "mutants" / "mutmut-stats.json").exists():
+        raise SystemExit(f"{name}: a test fails before anything is changed, see {copy / 'mutmut.log'}")
     return copy
 
 

@@ -160,8 +160,12 @@ def test_what_has_not_begun_when_the_loop_is_interrupted_is_not_made():
         time.sleep(0.3)
         return step
 
-    with pytest.raises(KeyboardInterrupt), Ahead(make, 9, 1) as ahead:
-        ahead.batch(0)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+    try:
+        with pytest.raises(KeyboardInterrupt), Ahead(make, 9, 1) as ahead:
+            ahead.batch(0)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert made == [0] and not threads_that_load()
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
+import subprocess
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -146,6 +149,19 @@ def test_what_does_not_end_among_forks_is_judged_in_a_process_of_its_own(copy: P
     assert command[-1] == "tests/test_beats.py::test_rate" and named["cwd"] == copy / "mutants"
     assert named["env"]["MUTANT_UNDER_TEST"] == mutant
     assert named["env"]["PYTHONPATH"].split(":") == [str(copy / "mutants" / folder) for folder in ("src", "benchmarks")]
+
+
+def test_where_a_test_fails_before_anything_is_changed_nothing_is_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every mutant would count as found."""
+    commit = io.BytesIO()
+    with tarfile.open(fileobj=commit, mode="w") as held:
+        held.add(HOUSE / "pyproject.toml", "pyproject.toml")
+    told = subprocess.CompletedProcess([], 0, stdout=commit.getvalue())
+    monkeypatch.setattr(mutation.subprocess, "run", lambda *_, **__: told)
+    monkeypatch.setattr(mutation, "run_mutmut", lambda *_: None)  # as mutmut does it: no notes are left behind
+    with pytest.raises(SystemExit, match=r"batches: a test fails before anything is changed, see .*batches.mutmut\.log"):
+        mutation.lay_out("batches", tmp_path)
+    assert 'only_mutate = ["src/cmelt/batches/*"]' in (tmp_path / "batches" / "pyproject.toml").read_text(encoding="utf-8")
 
 
 def test_those_that_lived_are_judged_again_only_where_they_are_the_same_fault(
