@@ -57,6 +57,13 @@ def test_a_record_of_nobody_is_known_by_its_signal_and_keeps_a_split_that_its_so
     assert found.split.tolist() == [drawn, TEST, drawn] and found.warnings == ()
 
 
+def test_records_of_nobody_are_drawn_by_source_and_signal():
+    found = settled(*(("", None, False, number) for number in range(60)))
+    drawn = [PROTECTED.index(split_of("src", f"\0signal signal {number}")) for number in range(60)]
+    assert found.split.tolist() == drawn and set(drawn) == {TEST, VALIDATION, TRAIN}
+    assert found.patient.tolist() == [nobody(number) for number in range(60)]
+
+
 @pytest.mark.parametrize(
     ("rows", "patient", "split"),
     [

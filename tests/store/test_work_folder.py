@@ -306,6 +306,13 @@ def test_split_groups_get_numbers_that_nobody_has():
     assert groups.tolist() == [4, 4, 4, 0, 0, 0, 2, 7]
 
 
+def test_groups_that_nothing_hangs_on_stay_as_they_are_and_those_after_them_are_looked_at():
+    signals = [steps(seed) for seed in (0, 6, 12, 36, 39, 44)]
+    doubtful = np.array([False, False, False, True, False, False])
+    found = confirm_groups(np.array([0, 0, 1, 1, 2, 2]), doubtful, signals.__getitem__, np.zeros(6, np.int64), 100)
+    assert found.tolist() == [0, 0, 1, 3, 2, 2]
+
+
 def test_signals_are_compared_where_their_recording_has_both():
     begin = np.array([0, 400, 0, 400])
     signals = [steps(0), steps(0, 400), steps(0, 400), steps(0, 400)]
