@@ -145,6 +145,14 @@ def test_texts_are_read_as_texts_lists_as_lists_and_rows_with_equal_lists_share_
     assert [str(kind) for kind in kinds.values()] == ["float64", "float64", "float64", "int64", "int64", "int64"]
 
 
+def test_lists_whose_texts_hold_any_character_are_told_apart(folder):
+    lists = [["a\x1fb", "c"], ["a", "b\x1fc"], [], ["a\x1fb", "c"], ["a", "b"], []]
+    write(folder, [[row(f"r{number}", labels=labels) for number, labels in enumerate(lists)]])
+    write_index(folder / "index.parquet", folder, gather_rows(folder, 1), settled(*[("p", 2)] * len(lists)))
+    found = read_index(folder / "index.parquet")["labels"]
+    assert found.to_list() == lists and found[0] is found[3] and found[2] is found[5]
+
+
 def test_rows_that_cannot_be_read_are_named(folder):
     path = rows_path(folder, 1)
     path.write_bytes(b"not parquet at all")

@@ -184,6 +184,8 @@ def test_a_row_that_is_not_there_is_told_by_its_number(original, rows, wrong):
     for ask in (store.signals, store.people, store.millivolts, lambda rows: store.stretches(rows, 0, 5)):
         with refused(original, f"row {wrong} of 5", "rows count from 0"):
             ask(rows)
+    with refused(original, f"row {wrong} of 5", "rows count from 0"):
+        store.record(wrong)
 
 
 def test_a_split_that_is_none_is_told_with_those_that_are(original):

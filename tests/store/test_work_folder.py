@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from cmelt.errors import RecordError
+from cmelt.errors import RecordError, StoreError
 from cmelt.records.record import LEADS, Record
 from cmelt.sources.source import Entry, Listing
 from cmelt.store import ShardSettings, staging
@@ -190,6 +190,14 @@ def test_work_that_was_begun_is_kept_when_it_ends_badly_and_an_empty_folder_is_n
     work = tmp_path / "work"
     with pytest.raises(KeyboardInterrupt), only_one(work):
         raise KeyboardInterrupt
+    assert not work.exists()
+
+    def ask_and_stop() -> None:  # as where workers are to be asked first, and there are none
+        write_synced(work / "probe.part", b"token")
+        raise StoreError("there", "no scheduler")
+
+    with pytest.raises(StoreError, match="no scheduler"), only_one(work):
+        ask_and_stop()
     assert not work.exists()
 
     def begin_and_stop() -> None:

@@ -150,6 +150,11 @@ def _shared_lists(column: pa.ChunkedArray) -> NDArray[np.object_]:
     import pyarrow.compute as pc
 
     array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    if pc.any(pc.match_substring(array.flatten(), _SEPARATOR)).as_py():  # a text that could be taken for two
+        shared: dict[tuple[str, ...], list[str]] = {}
+        for place, texts in enumerate(lists := array.to_pylist()):
+            lists[place] = shared.setdefault(tuple(texts), texts)
+        return np.fromiter(lists, dtype=object, count=len(lists))
     codes = pc.binary_join(array, _SEPARATOR).dictionary_encode().indices.to_numpy(zero_copy_only=False).astype(np.int64)
     lengths = pc.list_value_length(array).to_numpy(zero_copy_only=False).astype(np.int64)
     # The length tells a list of nothing from a list of one empty text.

@@ -155,7 +155,7 @@ class Store:
 
     def record(self, row: int) -> StoredRecord:
         """One record with what the index says of it."""
-        facts = self.index.iloc[row]
+        facts = self.index.iloc[int(checked_rows([row], len(self), self.path)[0])]
         return StoredRecord(
             signal=self.millivolts([row])[0],
             rate=self.rate,

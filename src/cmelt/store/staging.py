@@ -56,7 +56,8 @@ def only_one(staging: Path) -> Iterator[None]:
             yield
         except BaseException:
             with suppress(OSError, StoreError):
-                if [path.name for path in staging.iterdir()] == [_LOCK]:  # nothing was done that is worth keeping
+                # Nothing was done that is worth keeping: a half-written file is not.
+                if all(path.name == _LOCK or path.name.endswith(DRAFT) for path in staging.iterdir()):
                     _remove(staging)
             raise
         _remove(staging)
