@@ -164,5 +164,14 @@ def test_exchanged_electrodes_are_told_by_nine_numbers(rate):
             expected = "right-arm/leg" if leg > max(arms, reversal.LEG_ABOVE) else "arms" if arms > reversal.ARMS_ABOVE else ""
             told.append(exchanged_electrodes(beats, rows))
             assert told[-1] == expected
+            three = Beats(beats.signal, beats.rate, beats.peaks[1:4])
+            few = [plain_exchange(plain_beat(three)[list(rows.values())], beats.rate, turned) for turned in (0, 1)]
+            scores = (
+                few[0] @ reversal._ARMS_WEIGHTS + reversal._ARMS_OFFSET,
+                few[1] @ reversal._LEG_WEIGHTS + reversal._LEG_OFFSET,
+            )
+            assert bool(exchanged_electrodes(three, rows)) == (
+                scores[0] > reversal.ARMS_ABOVE or scores[1] > max(scores[0], 3.47)
+            )
             assert exchanged_electrodes(Beats(beats.signal, beats.rate, beats.peaks[1:3]), rows) == ""
     assert set(told) == {"", "arms", "right-arm/leg"}

@@ -187,6 +187,8 @@ def test_a_standard_record_says_what_it_holds_and_what_was_done():
     assert (long.rate, long.samples, long.signal.shape, long.flags) == (100.0, 1000, (12, 1000), ("cropped",))
     half = standardise(record(seconds=12), 50.0, 7.5)
     assert (half.rate, half.samples, half.signal.shape) == (50.0, 375, (12, 375))
+    few = standardise(record(leads=("V2", "I", "II")), 100.0)
+    assert few.signal.dtype == np.float32 and np.array_equal(few.signal[7], record().signal[7])
     odd = standardise(record(seconds=12.01), 100.0, crop="centre")
     assert np.array_equal(odd.signal, record(seconds=12.01).signal[:, 100:1100])
     short = standardise(record(leads=("I", "II", "V2"), seconds=6), 100.0)
