@@ -91,9 +91,13 @@ def save_phrases(book: PhraseBook, folder: Path) -> None:
 
 
 def load_phrases(folder: Path) -> PhraseBook:
-    """Read what `save_phrases` wrote. Raises CheckpointError for an altered folder."""
+    """Read what `save_phrases` wrote. Raises CheckpointError for an altered folder, or one that holds something else."""
     from scipy.sparse import load_npz
 
     verify(folder, CheckpointError)
     texts = tuple(json.loads((folder / TEXTS).read_text(encoding="utf-8")))
-    return PhraseBook(Phrases(texts, load_npz(folder / HELD).tocsr()), np.load(folder / HOME, allow_pickle=False))
+    try:
+        held, home = load_npz(folder / HELD).tocsr(), np.load(folder / HOME, allow_pickle=False)
+    except ValueError as error:
+        raise CheckpointError(folder, f"{HELD} or {HOME} holds no numbers", "delete the folder: phrases are mined anew") from error
+    return PhraseBook(Phrases(texts, held), home)
