@@ -99,5 +99,5 @@ def load_phrases(folder: Path) -> PhraseBook:
     try:
         held, home = load_npz(folder / HELD).tocsr(), np.load(folder / HOME, allow_pickle=False)
     except ValueError as error:
-        raise CheckpointError(folder, f"{HELD} or {HOME} holds no numbers", "delete the folder: phrases are mined anew") from error
+        raise CheckpointError(folder, f"{HELD} or {HOME} holds no numbers", "delete the folder; they are mined anew") from error
     return PhraseBook(Phrases(texts, held), home)
