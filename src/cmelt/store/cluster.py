@@ -85,10 +85,7 @@ def _finished(
 
     def submitted(count: int) -> list[Future]:
         some = list(islice(tasks, max(count, 0)))
-        return [
-            client.submit(finish_on_worker, task, probe, finish, key=f"cmelt-{run}-shard-{task.number}", pure=False)
-            for task in some
-        ]
+        return [client.submit(finish_on_worker, task, probe, finish, key=f"cmelt-{run}-shard-{task.number}") for task in some]
 
     try:
         running = as_completed(submitted(IN_FLIGHT * _threads(client)), loop=client.loop)

@@ -158,7 +158,7 @@ def _keys(words: Words) -> Iterator[tuple[Words, NDArray[np.int64]]]:
 
 def _near_within_runs(keys: Words, rows: NDArray[np.int64], lanes: _Lanes) -> Iterator[Pairs]:
     """Near pairs among records of equal keys; `keys` [m] are sorted. Neighbours first, then those two apart, and so on."""
-    left = np.flatnonzero(keys[:-1] == keys[1:]) if keys.size > 1 else np.zeros(0, dtype=np.int64)
+    left = np.flatnonzero(keys[:-1] == keys[1:])
     step = 1
     while left.size:
         for start in range(0, left.size, _PAIRS_AT_ONCE):
