@@ -221,6 +221,8 @@ def judge(copy: Path, mutants: Sequence[str]) -> dict[str, int | None]:
     """
     run_mutmut(copy, mutants)
     codes = codes_of(copy, mutants)
+    if mutants and all(code is None for code in codes.values()):
+        raise SystemExit(f"no mutant was judged: the tests fail by themselves, as {copy / 'mutmut.log'} tells")
     alive = [mutant for mutant in mutants if codes[mutant] in LIVED | UNTESTED]
     path = copy / "mutants" / "mutmut-stats.json"
     noted = json.loads(path.read_text(encoding="utf-8"))

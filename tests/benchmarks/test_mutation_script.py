@@ -101,6 +101,12 @@ def test_what_never_ends_counts_as_found_and_what_no_test_reaches_does_not(copy:
     )
 
 
+def test_where_the_tests_fail_by_themselves_nothing_is_counted(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mutation, "run_mutmut", lambda *_: None)
+    with pytest.raises(SystemExit, match="no mutant was judged: the tests fail by themselves"):
+        mutation.judge(copy, ["rooms.beats.x_rate__mutmut_1"])
+
+
 def test_what_no_test_reaches_in_its_own_process_is_tried_by_those_that_start_others(
     copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

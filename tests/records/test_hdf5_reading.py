@@ -158,7 +158,7 @@ def test_what_is_no_record_or_leads_out_of_the_file_is_refused(tmp_path, put, fa
     began = time.monotonic()
     with pytest.raises(RecordError, match=fault):
         hdf5.read(tmp_path / "x.h5", SAID)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 10  # on a busy machine; by itself it takes a tenth of a second
 
 
 def test_a_chunk_that_unpacks_to_more_than_it_announces_is_not_unpacked(tmp_path):
@@ -198,7 +198,7 @@ def test_a_file_that_hangs_the_reading_process_is_given_up(tmp_path, monkeypatch
     began = time.monotonic()
     with pytest.raises(RecordError, match="too long"):
         hdf5.read(path)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 10
     monkeypatch.undo()
     assert np.array_equal(hdf5.read(path).signal, heart())
 
