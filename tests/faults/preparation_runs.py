@@ -119,7 +119,9 @@ class Bench:
         if replacing:
             shutil.copytree(self.old, place / "out")
         if own_source:
-            shutil.copytree(self.source, self.folder / f"{name}-source", dirs_exist_ok=True)
+            for left in self.folder.glob(f"{name}-source*"):  # a trial of this name may have moved its source away
+                shutil.rmtree(left)
+            shutil.copytree(self.source, self.folder / f"{name}-source")
         return Trial(self, name, self.folder / f"{name}-source" if own_source else self.source, replacing)
 
 
