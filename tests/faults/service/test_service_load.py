@@ -63,6 +63,7 @@ def test_the_comparison_sees_a_wrong_answer(asks):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("seconds", [60, 600])
 def test_a_minute_and_ten_of_thirty_two_clients_lose_nothing(hardy_folder, asks, tmp_path, seconds):
     write_asks(asks, tmp_path / "asks")
