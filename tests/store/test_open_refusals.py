@@ -165,6 +165,16 @@ def test_a_manifest_that_does_not_say_which_files_there_are_is_refused(copy, fil
         open_store(copy)
 
 
+@pytest.mark.parametrize(
+    "name", ["records", "source", "rate", "samples", "crop", "leads", "microvolts_per_step", "patient_key_check"]
+)
+def test_a_manifest_that_lacks_a_fact_or_says_it_as_something_else_is_refused(copy, name):
+    for change in (lambda manifest: manifest.pop(name), lambda manifest: manifest.update({name: None})):
+        sealed_again(copy, change)
+        with refused(copy / "manifest.json", f"does not say, or not rightly, its {name}", AGAIN):
+            open_store(copy)
+
+
 def test_what_the_manifest_of_a_file_needs_is_its_size_and_its_hash(copy):
     def bare(manifest: dict[str, Any]) -> None:
         manifest["files"] = {name: {key: known[key] for key in ("bytes", "sha256")} for name, known in manifest["files"].items()}

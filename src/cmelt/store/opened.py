@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 Verify = Literal["sizes", "full"]
 
 _REMEDY = "the store is altered or incomplete: prepare it again"
+#: What a manifest must say of its store, and as what; hashes tell damage, not a manifest that was written wrongly.
+_FACTS: dict[str, type | tuple[type, ...]] = {
+    "records": int, "source": dict, "rate": (int, float), "samples": int, "crop": str, "leads": list,
+    "microvolts_per_step": (int, float), "patient_key_check": str,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -254,4 +259,7 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
         isinstance(facts, dict) and {"bytes", "sha256"} <= facts.keys() for facts in files.values()
     ):
         raise StoreError(path, "does not say which files the store has", _REMEDY)
+    unsaid = [name for name, kind in _FACTS.items() if not isinstance(manifest.get(name), kind)]
+    if unsaid:
+        raise StoreError(path, f"does not say, or not rightly, its {', '.join(unsaid)}", _REMEDY)
     return manifest
