@@ -85,6 +85,19 @@ def test_members_of_an_archive_are_counted(tmp_path):
         assert str(caught.value) == f"{path}: {told}"
 
 
+def test_a_table_of_contents_that_lies_elsewhere_is_not_followed(tmp_path):
+    """A locator of 20 bytes before an archive's end leads to a table of 64-bit sizes, of any number of entries."""
+    path = tmp_path / "x.npz"
+    content = archive({"signal.npy": npy(heart())})
+    end = content.rfind(b"PK\x05\x06")
+    for locator, fault in ((b"PK\x06\x07", "holds more than 256 arrays (write one record a file)"),
+                           (b"PK\x06\x06", "the archive is damaged (write it again with numpy.savez)")):  # fmt: skip
+        path.write_bytes(content[:end] + locator + bytes(16) + content[end:])
+        with pytest.raises(RecordError) as caught:
+            numpy_file.read(path, SAID)
+        assert str(caught.value) == f"{path}: {fault}"
+
+
 def test_facts_of_an_archive_are_small(tmp_path):
     path = tmp_path / "x.npz"
     path.write_bytes(archive({"signal.npy": npy(heart()), "report.npy": npy(np.zeros((1 << 20) + 1, np.int8))}))

@@ -205,6 +205,33 @@ def test_a_table_states_each_thing_once(tmp_path):
     assert listed.leads == ("V1", "V2") and listed.signal[1].tolist() == pytest.approx([0.001, 0.002, 0.003])
 
 
+def test_units_of_parquet_columns_stand_in_headings_or_beside_them(tmp_path, monkeypatch):
+    path = tmp_path / "x"
+    path.write_bytes(b"PAR1")
+
+    def read(headings: list[str], units: list[str | None], **facts: str):
+        arrays = [
+            np.array([0.0, 10.0, 20.0]) if heading.startswith("time") else np.array([1.0, 2.0, 3.0]) for heading in headings
+        ]
+        held = {"headings": headings, "units": units, "facts": facts, "arrays": arrays}
+        monkeypatch.setattr(table, "contents_apart", lambda task, asked: held if (task, asked) == ("parquet", path) else None)
+        return table.read(path, ReadOptions())
+
+    for headings, units in (
+        (["I", "II"], ["uV", " microvolts"]),
+        (["I (uV)", "II (uV)"], ["µV", None]),
+        (["I_uV", "II_uV"], [None, None]),
+    ):
+        record = read(headings, units, rate="100")
+        assert record.leads == ("I", "II") and record.signal[0].tolist() == pytest.approx([0.001, 0.002, 0.003])
+    timed = read(["II", "note", "time (ms)"], ["mV", "kg", "s"])
+    assert (timed.leads, timed.rate) == (("II",), 100) and timed.signal.tolist() == [[1, 2, 3]]
+    for headings, units in ((["I", "II"], ["uV", "mV"]), (["I (uV)", "II (uV)"], ["mV", None])):
+        with pytest.raises(RecordError) as caught:
+            read(headings, units, rate="100")
+        assert str(caught.value) == f"{path}: has leads in different units (write all of them in mV)"
+
+
 def test_a_table_is_recognised_by_its_beginning(tmp_path):
     head = b"I,II\n" + b"1,2\n" * 2000
     assert table.recognises(tmp_path / "x", head[:4096]) and table.recognises(tmp_path / "x", b"PAR1")
