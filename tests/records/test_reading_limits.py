@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import tracemalloc
 import zlib
 from pathlib import Path
 
@@ -62,6 +63,16 @@ def test_a_whole_file_is_read_up_to_its_limit(tmp_path):
     assert fault_of(read_whole, path) == f"{path}: the file is empty (fetch it again)"
     gone = tmp_path / "gone"
     assert fault_of(read_whole, gone) == f"{gone}: cannot be read: No such file or directory (check the path and its permissions)"
+
+
+def test_no_more_of_a_large_file_is_read_than_may_be(tmp_path):
+    path = tmp_path / "x"
+    with path.open("wb") as stream:
+        stream.truncate(300 << 20)
+    tracemalloc.start()
+    assert fault_of(read_whole, path, 1 << 20).startswith(f"{path}: is larger than 1 MiB")
+    assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    tracemalloc.stop()
 
 
 DICE = np.random.default_rng(0)
