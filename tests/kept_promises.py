@@ -52,18 +52,27 @@ def _asking(function: Callable[..., Any]) -> Callable[..., Any]:
     """`function`, which fails where it is handed None, or answers None, without having said that it may."""
     names = list(inspect.signature(function).parameters)
     strict = {name for name, told in function.__annotations__.items() if not any(word in str(told) for word in _MAY_BE_NONE)}
+    answers = "return" in strict
 
     @functools.wraps(function)
     def asked(*args: Any, **named: Any) -> Any:
-        given = dict(zip(names, args, strict=False)) | named
-        assert not any(isinstance(value, str) and value == "None" for value in given.values()), "nothing, written out"
-        unasked = [name for name, value in given.items() if value is None and name in strict]
-        assert not unasked, f"{function.__qualname__} is handed None as {', '.join(unasked)}"
+        for value in (*args, *named.values()):  # a million times in some tests
+            if value is None or (value.__class__ is str and value == "None"):
+                given = dict(zip(names, args, strict=False)) | named
+                _no_nothing(function.__qualname__, given, strict)
+                break
         answer = function(*args, **named)
-        assert answer is not None or "return" not in strict, f"{function.__qualname__} answers None"
+        assert answer is not None or not answers, f"{function.__qualname__} answers None"
         return answer
 
     return asked
+
+
+def _no_nothing(name: str, given: dict[str, Any], strict: set[str]) -> None:
+    """No argument of `given` is None that is among `strict`, and none is its name."""
+    assert "None" not in [value for value in given.values() if isinstance(value, str)], "nothing, written out"
+    unasked = [argument for argument, value in given.items() if value is None and argument in strict]
+    assert not unasked, f"{name} is handed None as {', '.join(unasked)}"
 
 
 def _telling(self: RecordError, where: str | Path, fault: str, remedy: str = "") -> None:

@@ -226,3 +226,13 @@ def test_a_calibration_pulse_is_not_looked_at():
     whole = simulate(3, [], rate=250)
     pulse = np.concatenate([whole.signal, np.ones((12, 300), np.float32)], axis=1)
     assert quality_flags(Record(pulse, 250.0, LEADS, calibration=300)) == quality_flags(whole)
+
+
+def test_twelve_live_leads_without_one_whole_beat_are_looked_at():
+    time = np.arange(300) / 100
+    spike = np.exp(-(((time - 0.12) / 0.02) ** 2)) + 0.05 * time  # too near the beginning
+    first, second = 0.6, 1.0
+    limb = [first, second, second - first, -(first + second) / 2, first - second / 2, second - first / 2]
+    record = Record(np.outer([*limb, *np.linspace(0.5, 2, 6)], spike).astype(np.float32), 100, LEADS)
+    assert beats_of(record).cut.shape[1] == 0
+    assert quality_flags(record) == ("short", "poor-quality")

@@ -191,3 +191,10 @@ def test_how_samples_lie_in_memory_changes_no_flag():
     by_sample = np.ascontiguousarray(turned.T).T
     assert not by_sample.flags.c_contiguous
     assert quality_flags(Record(by_sample, 500, LEADS)) == quality_flags(Record(turned, 500, LEADS)) == ("limb-swapped:II/III",)
+
+
+def test_limb_leads_with_offsets_of_their_own_are_consistent_at_first_sight():
+    signal = simulate(20_000, [], rate=100).signal.copy()
+    offsets = np.array([0.5, -0.5, 0.5, 0.5, -0.5, 0.5], np.float32) * signal[:6].std()
+    signal[:6] += offsets[:, None]
+    assert check_limb_leads(signal, LEADS).consistent and surely_consistent(signal, LEADS)
