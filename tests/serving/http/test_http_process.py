@@ -19,7 +19,7 @@ from cmelt.records.record import LEADS
 from cmelt.serving.http.private_folder import private_folder
 from cmelt.serving.notice import NOTICE
 from ecg_files import heart, record, write_wfdb
-from http_calls import Service, files_at, form, process
+from http_calls import SOURCE, Service, files_at, form, process
 
 REAL = {
     "GE MUSE XML": ("vendor-formats/ge-muse-xml/muse-sinus.xml",),
@@ -290,3 +290,13 @@ def test_another_method_or_address_says_so(asked):
     assert asked.get("/nothing").status == 404
     for path in ("/../pyproject.toml", "/%2e%2e/http/app.py", "/http/app.py", "/..%2f..%2fengine.py"):
         assert asked.get(path).status == 404
+
+
+def test_the_collector_leaves_alone_what_was_loaded(model_folder, tmp_path):
+    """A search through all of it stops every thread for a fifth of a second."""
+    counting = "import atexit, gc, sys\natexit.register(lambda: print('left alone:', gc.get_freeze_count(), file=sys.stderr))\n"
+    (tmp_path / "sitecustomize.py").write_text(counting)
+    with process(tmp_path / "service", "--model", model_folder, PYTHONPATH=f"{tmp_path}:{SOURCE}") as found:
+        assert found.end() == 0
+        count = int(found.log.read_text().partition("left alone:")[2].split()[0])
+    assert count > 100_000

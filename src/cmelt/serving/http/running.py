@@ -21,7 +21,7 @@ from cmelt.errors import ConfigError
 from cmelt.serving.http.app import build_app
 from cmelt.serving.http.connection import protocol_for
 from cmelt.serving.http.loaded import Sources
-from cmelt.serving.http.memory import share_heaps
+from cmelt.serving.http.memory import leave_alone, share_heaps
 from cmelt.serving.http.private_folder import private_folder
 from cmelt.serving.http.service import Service
 from cmelt.serving.http.settings import ServiceSettings
@@ -50,7 +50,7 @@ def serve(sources: Sources, settings: ServiceSettings, say: Callable[[str], None
         sys.setswitchinterval(_SWITCH_SECONDS)
         share_heaps()
         disable_created_metrics()  # a second series for each, which nobody reads
-        service = Service(sources, settings)
+        service = Service(sources, settings, leave_alone)
         server = _Server(
             _configuration(service, lambda: _end(server)), service, folder, settings.limits.stop_seconds + _AFTER_STOP
         )

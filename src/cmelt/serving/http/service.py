@@ -55,16 +55,21 @@ class Service:
     Args:
         sources: what to load.
         settings: limits among them.
+        settled: called in the model's thread once the model is loaded, before anything is let in.
     """
 
-    def __init__(self, sources: Sources, settings: ServiceSettings) -> None:
+    def __init__(self, sources: Sources, settings: ServiceSettings, settled: Callable[[], None] = lambda: None) -> None:
         self.sources, self.settings, self.metrics = sources, settings, Metrics()
         limits = settings.limits
         warm = Question(DEFAULT_TASK)
         batching = Batching(limits.batch_windows, limits.batch_seconds)
-        self.worker: Worker[Loaded] = Worker(
-            lambda: loaded.load(sources, warm, limits.batch_windows), loaded.embed, batching, self.metrics.batch
-        )
+
+        def load() -> Loaded:
+            found = loaded.load(sources, warm, limits.batch_windows)
+            settled()
+            return found
+
+        self.worker: Worker[Loaded] = Worker(load, loaded.embed, batching, self.metrics.batch)
         self.gate = Gate(limits)
         self.ending = False
         self.metrics.watch(lambda: float(self.inside), lambda: self.worker.ready)
