@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +14,7 @@ from cmelt.config.settings import PhraseSettings
 from cmelt.errors import CheckpointError, StoreError
 from cmelt.publishing import published
 from cmelt.text.phrases import mine_phrases
+from unpickled import Canary
 
 REPORTS = [
     "sinus rhythm. left bundle branch block",
@@ -106,16 +106,6 @@ def test_a_pickle_in_the_place_of_the_phrases_archives_is_not_opened(tmp_path):
     with pytest.raises(CheckpointError, match=r"home\.npy holds no numbers"):
         load_phrases(tmp_path / "forged")
     assert not (tmp_path / "was-here").exists()
-
-
-class Canary:
-    """Writes a file where it is unpickled."""
-
-    def __init__(self, place: Path) -> None:
-        self.place = place
-
-    def __reduce__(self) -> tuple:
-        return Path.touch, (self.place,)
 
 
 #: None finds the phrases that another one does.

@@ -12,6 +12,7 @@ import pytest
 from cmelt.errors import StoreError
 from cmelt.negatives import NegativeTable, build_table, load_table, save_table
 from cmelt.publishing import published
+from unpickled import Canary
 
 REPORTS = ["sinus rhythm. normal ecg", "atrial fibrillation with lbbb", "inferior infarct, old"]
 
@@ -63,16 +64,6 @@ def test_a_pickle_in_the_place_of_the_table_is_not_opened(table: NegativeTable, 
     with pytest.raises(StoreError, match=r"(?s)candidates\.npy.*no array of numbers.*delete the folder"):
         load_table(tmp_path / "t", REPORTS)
     assert not (tmp_path / "was-here").exists()
-
-
-class Canary:
-    """Writes a file where it is unpickled."""
-
-    def __init__(self, place: Path) -> None:
-        self.place = place
-
-    def __reduce__(self) -> tuple:
-        return Path.touch, (self.place,)
 
 
 def test_a_flipped_byte_is_noticed(table: NegativeTable, tmp_path: Path) -> None:

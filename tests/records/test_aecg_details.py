@@ -7,28 +7,15 @@ import re
 import numpy as np
 import pytest
 
-from cmelt.errors import RecordError
-from cmelt.records.readers import ReadOptions, aecg, aecg_time, read_ecg
-from cmelt.records.record import LEADS, Record
+from cmelt.records.readers import ReadOptions, aecg, aecg_time
+from cmelt.records.record import LEADS
 from ecg_files import heart
 from vendor_files import aecg as aecg_file
 from vendor_files import aecg_annotation, aecg_lead, aecg_sequence, aecg_series, aecg_set, aecg_times
+from xml_documents import fault_of, read
 
 HEART = heart()
 RATE = ReadOptions(rate=100)
-
-
-def read(tmp_path, document: str, options: ReadOptions | None = None, encoding: str = "utf-8") -> Record:
-    path = tmp_path / "ecg.xml"
-    path.write_bytes(document.encode(encoding))
-    return read_ecg(path, options or ReadOptions())
-
-
-def fault_of(tmp_path, document: str, options: ReadOptions | None = None) -> str:
-    with pytest.raises(RecordError) as caught:
-        read(tmp_path, document, options)
-    assert caught.value.where == str(tmp_path / "ecg.xml")
-    return f"{caught.value.fault} ({caught.value.remedy})"
 
 
 # --- HL7 aECG: which sets go together ---

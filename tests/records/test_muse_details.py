@@ -8,23 +8,10 @@ import numpy as np
 import pytest
 
 from cmelt.errors import RecordError
-from cmelt.records.readers import ReadOptions, aecg, muse, philips, read_ecg
-from cmelt.records.record import Record
+from cmelt.records.readers import aecg, muse, philips
 from vendor_files import muse as muse_file
 from vendor_files import muse_lead, muse_waveform
-
-
-def read(tmp_path, document: str, options: ReadOptions | None = None, encoding: str = "utf-8") -> Record:
-    path = tmp_path / "ecg.xml"
-    path.write_bytes(document.encode(encoding))
-    return read_ecg(path, options or ReadOptions())
-
-
-def fault_of(tmp_path, document: str, options: ReadOptions | None = None) -> str:
-    with pytest.raises(RecordError) as caught:
-        read(tmp_path, document, options)
-    assert caught.value.where == str(tmp_path / "ecg.xml")
-    return f"{caught.value.fault} ({caught.value.remedy})"
+from xml_documents import fault_of, read
 
 
 def rhythm(*leads: str, kind: str = "Rhythm", **rate: str) -> str:

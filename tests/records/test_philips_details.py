@@ -8,27 +8,13 @@ import struct
 import numpy as np
 import pytest
 
-from cmelt.errors import RecordError
-from cmelt.records.readers import ReadOptions, read_ecg
-from cmelt.records.record import LEADS, Record
+from cmelt.records.record import LEADS
 from ecg_files import heart
 from vendor_files import calibrated, old_waveform, sierra, sierra_waveform, xli
+from xml_documents import fault_of, read
 
 HEART = heart()
 STEPS = np.rint(HEART * 1000).astype(int)
-
-
-def read(tmp_path, document: str, options: ReadOptions | None = None, encoding: str = "utf-8") -> Record:
-    path = tmp_path / "ecg.xml"
-    path.write_bytes(document.encode(encoding))
-    return read_ecg(path, options or ReadOptions())
-
-
-def fault_of(tmp_path, document: str, options: ReadOptions | None = None) -> str:
-    with pytest.raises(RecordError) as caught:
-        read(tmp_path, document, options)
-    assert caught.value.where == str(tmp_path / "ecg.xml")
-    return f"{caught.value.fault} ({caught.value.remedy})"
 
 
 def new(attributes: dict[str, str] | None = None, content: bytes | None = None, samples: int = 1000, **whole: str) -> str:
