@@ -293,7 +293,7 @@ def test_another_method_or_address_says_so(asked):
 
 
 def test_the_collector_leaves_alone_what_was_loaded(model_folder, tmp_path):
-    """A search through all of it stops every thread for a fifth of a second."""
+    """A search through all of it stops every thread for long."""
     counting = "import atexit, gc, sys\natexit.register(lambda: print('left alone:', gc.get_freeze_count(), file=sys.stderr))\n"
     (tmp_path / "sitecustomize.py").write_text(counting)
     with process(tmp_path / "service", "--model", model_folder, PYTHONPATH=f"{tmp_path}:{SOURCE}") as found:

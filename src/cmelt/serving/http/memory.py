@@ -19,7 +19,7 @@ def share_heaps() -> None:
 def leave_alone() -> None:
     """Exempt all that is there from Python's search for unreachable cycles.
 
-    With PyTorch and the model loaded a full search stopped the service for a fifth of a second, every few seconds under load.
+    With PyTorch and the model loaded a full search stops every thread for long, again and again under load.
     """
     gc.collect()
     gc.freeze()
